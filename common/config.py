@@ -1,0 +1,66 @@
+"""Every setting, read once from the environment; nothing else in the project reads it.
+
+The README's table says what each is for; a test keeps that table, this module and the Terraform the same.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import cache
+
+
+@dataclass(frozen=True)
+class Settings:
+    # The database: an instance name chooses the Cloud SQL connector, a URL a plain connection.
+    database_url: str | None
+    instance_connection_name: str | None
+    database_user: str
+    database_name: str
+    database_connections: int
+    statement_timeout_ms: int
+    # Who is asking.
+    jwt_issuer: str
+    jwt_audience: str
+    jwks_url: str
+    jwt_role_claim: str
+    players_are_trusted: bool
+    # The logs.
+    google_cloud_project: str | None
+    log_pseudonym_key: str | None
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        MissingSetting: a setting without a default is not in the environment.
+    """
+    env = os.environ
+    if not env.get("DATABASE_URL") and not env.get("INSTANCE_CONNECTION_NAME"):
+        raise MissingSetting("DATABASE_URL or INSTANCE_CONNECTION_NAME")
+    return Settings(
+        database_url=env.get("DATABASE_URL") or None,
+        instance_connection_name=env.get("INSTANCE_CONNECTION_NAME") or None,
+        database_user=env.get("DATABASE_USER", "watchledger"),
+        database_name=env.get("DATABASE_NAME", "watchledger"),
+        database_connections=int(env.get("DATABASE_CONNECTIONS", "8")),
+        statement_timeout_ms=int(env.get("STATEMENT_TIMEOUT_MS", "2000")),
+        jwt_issuer=_required("JWT_ISSUER"),
+        jwt_audience=_required("JWT_AUDIENCE"),
+        jwks_url=_required("JWKS_URL"),
+        jwt_role_claim=env.get("JWT_ROLE_CLAIM", "role"),
+        players_are_trusted=env.get("PLAYERS_ARE_TRUSTED", "false").lower() == "true",
+        google_cloud_project=env.get("GOOGLE_CLOUD_PROJECT") or None,
+        log_pseudonym_key=env.get("LOG_PSEUDONYM_KEY") or None,
+    )
+
+
+def _required(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise MissingSetting(name)
+    return value
+
+
+class MissingSetting(Exception):
+    """A setting without a default is not in the environment."""

@@ -1,0 +1,383 @@
+"""What goes over the wire: requests imperative, answers participle, and nothing else.
+
+Inside, a place or a length in the video is integer milliseconds and its name ends in `_ms`; on the wire it is a
+number of seconds and its name ends in `Second`. These types turn one into the other and nothing else does.
+"""
+
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Annotated, ClassVar, Literal, Self
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    PrivateAttr,
+    SkipValidation,
+    StringConstraints,
+    computed_field,
+    model_validator,
+)
+
+DAY_S = 86_400
+
+
+def milliseconds(second: float) -> int:
+    """Whole milliseconds of a number of seconds as it was written; half a millisecond rounds to even.
+
+    >>> milliseconds(12.5), milliseconds(0.0015), milliseconds(1.0005)
+    (12500, 2, 1000)
+    """
+    ms = second * 1000
+    if abs(ms % 1 - 0.5) > 1e-4:
+        return round(ms)
+    return int((Decimal(repr(second)) * 1000).quantize(Decimal(1), ROUND_HALF_EVEN))
+
+
+def effective_ms(length_ms: int, speed: float) -> int:
+    """The time a person spends on a length at a speed, in whole milliseconds; half a millisecond rounds to even.
+
+    >>> effective_ms(10_000, 1.5), effective_ms(5, 2), effective_ms(15, 2)
+    (6667, 2, 8)
+    """
+    divisor = round(speed * 10_000)
+    quotient, remainder = divmod(length_ms * 10_000, divisor)
+    return quotient + (2 * remainder > divisor or (2 * remainder == divisor and quotient % 2 == 1))
+
+
+def wire_name(field: str) -> str:
+    """The name of a field in JSON.
+
+    >>> wire_name("max_verified_ms"), wire_name("client_event_id")
+    ('maxVerifiedSecond', 'clientEventId')
+    """
+    first, *others = field.removesuffix("_ms").split("_")
+    return first + "".join(word.capitalize() for word in others) + ("Second" if field.endswith("_ms") else "")
+
+
+def without_control_characters(text: str) -> str:
+    if any(character < " " or character == "\x7f" for character in text):
+        raise ValueError("String should have no control characters")
+    return text
+
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Milliseconds = PlainSerializer(int, return_type=int)  # for the statements; requests never go back over the wire
+Place = Annotated[Number, Field(ge=0, le=DAY_S), AfterValidator(milliseconds), Milliseconds]
+Duration = Annotated[Number, Field(ge=0.001, le=DAY_S), AfterValidator(milliseconds), Milliseconds]
+Speed = Annotated[Number, Field(ge=0.0625, le=16), AfterValidator(lambda speed: round(speed, 4))]
+Ratio = Annotated[Number, Field(ge=0, le=1), AfterValidator(lambda ratio: round(ratio, 6))]
+Text = Annotated[str, AfterValidator(without_control_characters)]
+Identifier = Annotated[Text, StringConstraints(min_length=1, max_length=128)]
+Reason = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+Key = Annotated[Text, StringConstraints(min_length=1, max_length=255)]
+
+Second = Annotated[int, PlainSerializer(lambda ms: ms / 1000, return_type=float)]
+Ranges = Annotated[
+    list[tuple[int, int]],
+    PlainSerializer(lambda parts: [[a / 1000, b / 1000] for a, b in parts], return_type=list[tuple[float, float]]),
+]
+
+SessionStatus = Literal["open", "stale", "closed"]
+AttemptStatus = Literal["active", "completed"]
+SeekPolicy = Literal["free", "flag", "block"]
+IntegrityPolicy = Literal["flag", "exclude"]
+Integrity = Literal["plausible", "exceeds_wall_clock"]
+
+
+class Request(BaseModel):
+    """What a caller asks; a member that is not known is an error, not ignored."""
+
+    model_config = ConfigDict(alias_generator=wire_name, extra="forbid", strict=True, frozen=True, defer_build=True)
+
+
+class Answer(BaseModel):
+    """What the service answers."""
+
+    model_config = ConfigDict(alias_generator=wire_name, populate_by_name=True, frozen=True, defer_build=True)
+    http_status: ClassVar[int] = 200
+
+
+class StartSession(Request):
+    user_id: Identifier
+    lesson_id: Identifier
+    is_assigned: bool = False
+    client_info: dict[str, JsonValue] | None = None
+    started_at: AwareDatetime | None = None
+
+
+class Segment(Request):
+    """A stretch of the video that was really played, at one speed."""
+
+    client_event_id: UUID
+    start_ms: Place
+    end_ms: Place
+    speed: Speed = 1.0
+    occurred_at: AwareDatetime | None = None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def effective_ms(self) -> int:
+        return effective_ms(int(self.end_ms - self.start_ms), self.speed)
+
+    @model_validator(mode="after")
+    def ends_after_it_starts(self) -> "Segment":
+        if self.end_ms <= self.start_ms:
+            raise ValueError("endSecond should be at least a millisecond after startSecond")
+        return self
+
+
+class Seek(Request):
+    """A jump of the playhead."""
+
+    from_ms: Place
+    to_ms: Place
+    allowed: bool = True
+    reason: Reason | None = None
+    client_event_id: UUID | None = None
+    occurred_at: AwareDatetime | None = None
+
+
+class Rejected(Answer):
+    """An item that was refused alone."""
+
+    pointer: str
+    client_event_id: str | None
+    detail: str
+
+
+class RecordProgress(Request):
+    """What was played and where the playhead jumped; at most 500 items. Without any it is a sign of life."""
+
+    MAX_ITEMS: ClassVar[int] = 500
+    ITEMS: ClassVar[frozenset[str]] = frozenset({"segments", "seeks"})
+
+    segments: list[Segment] = Field(default=[], max_length=MAX_ITEMS)
+    seeks: list[Seek] = Field(default=[], max_length=MAX_ITEMS)
+    _rejected: list[Rejected] = PrivateAttr(default_factory=list)
+
+    @property
+    def rejected(self) -> list[Rejected]:
+        """The items that were refused, each alone, while the body was read."""
+        return self._rejected
+
+    def without(self, rejected: list[Rejected]) -> Self:
+        """The same request, knowing what was refused of it."""
+        self._rejected.extend(rejected)
+        return self
+
+    @model_validator(mode="after")
+    def is_not_too_long(self) -> "RecordProgress":
+        if len(self.segments) + len(self.seeks) > self.MAX_ITEMS:
+            raise ValueError(f"segments and seeks should have at most {self.MAX_ITEMS} items together")
+        return self
+
+
+class BulkItem(RecordProgress):
+    """What was buffered for one session."""
+
+    session_id: UUID
+    close: bool = False
+
+
+class RecordBulkProgress(Request):
+    """What an offline client buffered, at most 50 sessions; each item is read and answered on its own."""
+
+    items: list[SkipValidation[BulkItem]] = Field(min_length=1, max_length=50)
+
+
+class SetLesson(Request):
+    """A lesson's whole policy: what is left out takes its default."""
+
+    duration_ms: Duration | None = None
+    seek_policy: SeekPolicy = "flag"
+    skip_threshold_ms: Place = 5_000
+    completion_threshold: Ratio | None = None
+    credit_window_days: Annotated[int, Field(ge=0, le=3660)] = 365
+    max_credit_ratio: Ratio = 1.0
+    integrity_policy: IntegrityPolicy = "flag"
+
+
+class HistoryQuery(Request):
+    """Which part of a user's unassigned history is asked for."""
+
+    model_config = ConfigDict(strict=False)
+
+    lesson_id: Identifier | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: UUID | None = None
+
+
+class SessionStarted(Answer):
+    http_status: ClassVar[int] = 201
+
+    session_id: UUID
+    attempt_id: UUID
+    message: str
+    attempt_no: int
+    is_assigned: bool
+    resume_ms: Second | None
+    max_verified_ms: Second
+    coverage_ratio: float | None
+    seek_policy: SeekPolicy
+
+
+class SessionReplayed(SessionStarted):
+    """The session that the same Idempotency-Key opened before."""
+
+    http_status: ClassVar[int] = 200
+
+
+class ProgressRecorded(Answer):
+    """What was done with each item, and the attempt's totals with this session live."""
+
+    session_id: UUID
+    attempt_id: UUID
+    status: SessionStatus
+    late: bool
+    accepted: int
+    duplicates: int
+    conflicts: list[UUID]
+    rejected: list[Rejected]
+    coverage_ms: Second
+    effective_ms: Second
+    max_verified_ms: Second
+    resume_ms: Second | None
+    seek_policy: SeekPolicy
+
+
+class SessionTouched(Answer):
+    session_id: UUID
+    status: SessionStatus
+    last_heartbeat_at: datetime
+
+
+class SessionEnded(Answer):
+    session_id: UUID
+    status: SessionStatus
+    attempt_id: UUID
+    coverage_ms: Second
+    effective_ms: Second
+    coverage_ratio: float | None
+    max_verified_ms: Second
+
+
+class AttemptCompleted(Answer):
+    attempt_id: UUID
+    status: AttemptStatus
+    completed_at: datetime
+    coverage_ratio: float | None
+    coverage_ms: Second
+    effective_ms: Second
+
+
+class Attempt(Answer):
+    attempt_id: UUID
+    attempt_no: int
+    status: AttemptStatus
+    is_assigned: bool
+    started_at: datetime
+    completed_at: datetime | None
+
+
+class Aggregates(Answer):
+    """The attempt's totals at this moment, open sessions included; `completionRatio` is what completing is judged by."""
+
+    coverage_ms: Second
+    effective_ms: Second
+    coverage_ratio: float | None
+    max_verified_ms: Second
+    resume_ms: Second | None
+    watched_ranges: Ranges
+    missing_ranges: Ranges | None
+    integrity: Integrity
+    exceeds_wall_clock_ms: Second
+    completion_ratio: float | None
+    completion_threshold: float | None
+
+
+class SessionSummary(Answer):
+    session_id: UUID
+    status: SessionStatus
+    started_at: datetime
+    last_heartbeat_at: datetime
+    closed_at: datetime | None
+    coverage_ms: Second
+    effective_ms: Second
+    skip_count: int
+    integrity: Integrity
+
+
+class Progress(Answer):
+    user_id: str
+    lesson_id: str
+    duration_ms: Second | None
+    attempt: Attempt
+    aggregates: Aggregates
+    sessions: list[SessionSummary]
+
+
+class UnassignedSession(Answer):
+    lesson_id: str
+    attempt_id: UUID
+    session_id: UUID
+    status: SessionStatus
+    started_at: datetime
+    closed_at: datetime | None
+    coverage_ms: Second
+    effective_ms: Second
+    credited_attempt_id: UUID | None
+
+
+class UnassignedHistory(Answer):
+    items: list[UnassignedSession]
+    next_cursor: UUID | None
+
+
+class Skip(Answer):
+    from_ms: Second
+    to_ms: Second
+    skipped_ms: Second
+    still_unwatched_ms: Second
+    allowed: bool
+    reason: str | None
+    occurred_at: datetime
+
+
+class SkipsSummarized(Answer):
+    session_id: UUID
+    seek_count: int
+    skip_count: int
+    disallowed_count: int
+    skipped_ms: Second
+    still_unwatched_ms: Second
+    skips: list[Skip]
+
+
+class Lesson(Answer):
+    lesson_id: str
+    duration_ms: Second | None
+    seek_policy: SeekPolicy
+    skip_threshold_ms: Second
+    completion_threshold: float | None
+    credit_window_days: int
+    max_credit_ratio: float
+    integrity_policy: IntegrityPolicy
+
+
+class BulkResult(Answer):
+    """A session's progress answer, or its problem document, with the HTTP status that it would have had alone."""
+
+    model_config = ConfigDict(extra="allow")
+
+    session_id: str | None
+    status: int
+
+
+class BulkRecorded(Answer):
+    results: list[BulkResult]

@@ -1,0 +1,84 @@
+"""Bring the database's schema up to date: `python -m infra.migrate [--to REVISION]`.
+
+The migrations are plain SQL, run in order by Alembic, each in its own transaction. Two at once take turns.
+`NNNN_expand_…` is safe before the functions that need it are deployed; `NNNN_contract_…` only after.
+"""
+
+import argparse
+from contextlib import closing, suppress
+from pathlib import Path
+
+from alembic import command, op
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine
+
+from common import db
+from infra import local
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+TIMEOUT_MS = 600_000
+LOCK = "SELECT pg_advisory_lock(hashtextextended('watchledger.migrate', 0))"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m infra.migrate", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--to", default="head", metavar="REVISION", help="stop at this revision (default: the last)")
+    arguments = parser.parse_args()
+    with local.database() as url:
+        before, after = migrate(url, arguments.to)
+    print(f"schema {after}, nothing to do" if before == after else f"schema {before or 'empty'} → {after}")
+
+
+def migrate(url: str, to: str = "head") -> tuple[str | None, str | None]:
+    """Run the migrations that are missing, up to a revision; gives the revision before and after.
+
+    The database is made if it does not exist. The lock is another connection's, so that a migration may commit on
+    its way, and goes with that connection.
+    """
+    ensure_database(url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    engine = create_engine("postgresql+pg8000://", connect_args=db.options(url, TIMEOUT_MS) | {"timeout": None})
+    with closing(locked(url)), engine.connect() as connection:
+        before = MigrationContext.configure(connection).get_current_revision()
+        connection.rollback()
+        config.attributes["connection"] = connection
+        command.upgrade(config, to)
+        after = MigrationContext.configure(connection).get_current_revision()
+    engine.dispose()
+    return before, after
+
+
+def locked(url: str) -> db.CoreConnection:
+    """A connection that holds the migration lock."""
+    connection = db.plain(url, TIMEOUT_MS)()
+    connection.execute_simple(LOCK)
+    return connection
+
+
+def ensure_database(url: str) -> None:
+    """Make the database that a URL names unless there is one."""
+    chosen = db.options(url, TIMEOUT_MS)
+    with closing(db.Connection(**chosen | {"database": "postgres"})) as connection:
+        missing = connection.run(
+            "SELECT format('CREATE DATABASE %I', :name::text)"
+            " WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :name)",
+            name=chosen["database"],
+        )
+        for [statement] in missing:
+            with suppress(db.DatabaseError):  # somebody else made it at this moment
+                connection.run(statement)
+
+
+def run_sql(migration: str) -> None:
+    """Run the SQL file beside a migration."""
+    text = Path(migration).with_suffix(".sql").read_text(encoding="utf-8")
+    connection = op.get_bind().connection.driver_connection
+    assert connection is not None
+    connection.execute_simple(text)
+
+
+if __name__ == "__main__":
+    main()
