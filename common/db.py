@@ -14,13 +14,14 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pg8000.core import CoreConnection
-from pg8000.exceptions import DatabaseError, InterfaceError
+from pg8000.exceptions import DatabaseError as DatabaseError
+from pg8000.exceptions import InterfaceError
 from pg8000.native import Connection, PreparedStatement
 
 from common.config import Settings, settings
@@ -220,17 +221,14 @@ def connector(config: Settings) -> Callable[[], CoreConnection]:
     if config.instance_connection_name:
         return cloud_sql(config)
     assert config.database_url is not None
-    return plain(config.database_url, config.statement_timeout_ms)
+    return partial(direct, config.database_url, config.statement_timeout_ms)
 
 
-def plain(url: str, statement_timeout_ms: int) -> Callable[[], CoreConnection]:
-    """Connections by a URL, see `options`."""
-    chosen = options(url, statement_timeout_ms)
-
-    def connect() -> CoreConnection:
-        return ready(Connection(**chosen), statement_timeout_ms)
-
-    return connect
+def direct(url: str, statement_timeout_ms: int, **others: object) -> Connection:
+    """A connection by a URL, see `options`, for tools; `others` come before what the URL says."""
+    connection = Connection(**options(url, statement_timeout_ms) | others)
+    ready(connection, statement_timeout_ms)
+    return connection
 
 
 def options(url: str, statement_timeout_ms: int) -> dict[str, Any]:
@@ -297,7 +295,8 @@ def cloud_sql(config: Settings) -> Callable[[], CoreConnection]:
             timeout=CONNECT_TIMEOUT_S,
         )
         connection.autocommit = True
-        return ready(connection, config.statement_timeout_ms)
+        ready(connection, config.statement_timeout_ms)
+        return connection
 
     return connect
 
@@ -313,8 +312,7 @@ def limits(statement_timeout_ms: int) -> dict[str, str]:
     }
 
 
-def ready(connection: CoreConnection, statement_timeout_ms: int) -> CoreConnection:
+def ready(connection: CoreConnection, statement_timeout_ms: int) -> None:
     """Wait for an answer a little longer than the database may take, and read moments the fast way."""
     connection._usock.settimeout(statement_timeout_ms / 1000 + 0.5)
     connection.register_in_adapter(TIMESTAMPTZ_OID, datetime.fromisoformat)
-    return connection

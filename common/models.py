@@ -286,7 +286,7 @@ class Attempt(Answer):
 
 
 class Aggregates(Answer):
-    """The attempt's totals at this moment, open sessions included; `completionRatio` is what completing is judged by."""
+    """The attempt's totals at this moment, open sessions included; completing is judged by `completionRatio`."""
 
     coverage_ms: Second
     effective_ms: Second

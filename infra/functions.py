@@ -32,7 +32,7 @@ def load_all() -> "Mapping[str, Function]":
 def load(source: Path) -> Function:
     """A function from its `main.py`: its folder, its entry point and its endpoint have the same name."""
     name = source.parent.name
-    app = functions_framework.create_app(name, str(source))
+    app = functions_framework.create_app(name, str(source))  # type: ignore[no-untyped-call]
     return Function(getattr(sys.modules["main"], name).endpoint, app)
 
 

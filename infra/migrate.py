@@ -41,7 +41,8 @@ def migrate(url: str, to: str = "head") -> tuple[str | None, str | None]:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     engine = create_engine("postgresql+pg8000://", connect_args=db.options(url, TIMEOUT_MS) | {"timeout": None})
-    with closing(locked(url)), engine.connect() as connection:
+    with closing(db.direct(url, TIMEOUT_MS)) as holder, engine.connect() as connection:
+        holder.run(LOCK)
         before = MigrationContext.configure(connection).get_current_revision()
         connection.rollback()
         config.attributes["connection"] = connection
@@ -51,21 +52,14 @@ def migrate(url: str, to: str = "head") -> tuple[str | None, str | None]:
     return before, after
 
 
-def locked(url: str) -> db.CoreConnection:
-    """A connection that holds the migration lock."""
-    connection = db.plain(url, TIMEOUT_MS)()
-    connection.execute_simple(LOCK)
-    return connection
-
-
 def ensure_database(url: str) -> None:
     """Make the database that a URL names unless there is one."""
-    chosen = db.options(url, TIMEOUT_MS)
-    with closing(db.Connection(**chosen | {"database": "postgres"})) as connection:
+    name = db.options(url, TIMEOUT_MS)["database"]
+    with closing(db.direct(url, TIMEOUT_MS, database="postgres")) as connection:
         missing = connection.run(
             "SELECT format('CREATE DATABASE %I', :name::text)"
             " WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :name)",
-            name=chosen["database"],
+            name=name,
         )
         for [statement] in missing:
             with suppress(db.DatabaseError):  # somebody else made it at this moment

@@ -61,7 +61,7 @@ def database(server_url: str) -> Iterator[str]:
 
 def run(url: str, statement: str, **parameters: object) -> list[list[Any]]:
     """A statement on a connection of its own, beside the code under test."""
-    with closing(db.Connection(**db.options(url, 60_000) | {"timeout": 60})) as connection:
+    with closing(db.direct(url, 60_000)) as connection:
         rows: list[list[Any]] | None = connection.run(statement, **parameters)
         return rows or []
 
