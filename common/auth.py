@@ -37,6 +37,10 @@ class Role(StrEnum):
     PLAYER = "player"
     MANAGER = "manager"
     SERVICE = "service"
+    SCHEDULER = "scheduler"
+
+
+CLAIMED_ROLES = (Role.PLAYER, Role.MANAGER, Role.SERVICE)  # the scheduler's is told by its account instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +103,12 @@ def _caller(claims: dict[str, Any]) -> Caller:
     user_id, role_claim = claims["sub"], settings().jwt_role_claim
     if not isinstance(user_id, str) or not 1 <= len(user_id) <= 128 or not user_id.isprintable():
         raise TokenRejected("The claim sub must be a string of 1 to 128 printable characters")
-    role = next((role for role in Role if role == claims.get(role_claim)), None)
+    account = settings().scheduler_account
+    if account and claims.get("email") == account and claims.get("email_verified") is True:
+        return Caller(user_id, Role.SCHEDULER)
+    role = next((role for role in CLAIMED_ROLES if role == claims.get(role_claim)), None)
     if role is None:
-        raise RoleNotAllowed(f"The claim {role_claim} must be one of {', '.join(Role)}")
+        raise RoleNotAllowed(f"The claim {role_claim} must be one of {', '.join(CLAIMED_ROLES)}")
     return Caller(user_id, role)
 
 

@@ -23,6 +23,11 @@ class Settings:
     jwks_url: str
     jwt_role_claim: str
     players_are_trusted: bool
+    scheduler_account: str | None
+    # The jobs.
+    job_time_budget_s: float
+    archive_url: str | None
+    retention_days: int
     # The logs.
     google_cloud_project: str | None
     log_pseudonym_key: str | None
@@ -50,6 +55,10 @@ def settings() -> Settings:
         jwks_url=_required("JWKS_URL"),
         jwt_role_claim=env.get("JWT_ROLE_CLAIM", "role"),
         players_are_trusted=env.get("PLAYERS_ARE_TRUSTED", "false").lower() == "true",
+        scheduler_account=env.get("SCHEDULER_ACCOUNT") or None,
+        job_time_budget_s=float(env.get("JOB_TIME_BUDGET_S", "240")),
+        archive_url=env.get("ARCHIVE_URL") or None,
+        retention_days=int(env.get("RETENTION_DAYS", "400")),
         google_cloud_project=env.get("GOOGLE_CLOUD_PROJECT") or None,
         log_pseudonym_key=env.get("LOG_PSEUDONYM_KEY") or None,
     )

@@ -146,18 +146,18 @@ class IdempotencyKeyReused(Problem):
     status = 422
 
 
-class TooManyRequests(Problem):
-    """Too many requests."""
-
-    status = 429
-    headers = MappingProxyType({"Retry-After": "1"})
-
-
 class DatabaseUnavailable(Problem):
     """The record cannot be reached at the moment; nothing was lost, try again."""
 
     status = 503
     headers = MappingProxyType({"Retry-After": "1"})
+
+
+class ArchiveUnavailable(Problem):
+    """The archive cannot be reached at the moment; nothing was lost, try again."""
+
+    status = 503
+    headers = MappingProxyType({"Retry-After": "60"})
 
 
 class KeysUnavailable(Problem):

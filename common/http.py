@@ -13,24 +13,27 @@ import io
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from hashlib import blake2b
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
-from urllib.parse import quote, unquote
+from typing import IO, Any, TypeVar, Union, get_args, get_origin
+from urllib.parse import quote, unquote_to_bytes
 from uuid import UUID
 
 import flask
 from pydantic import TypeAdapter
 from pydantic.alias_generators import to_snake
 from pydantic_core import to_json
+from werkzeug.wsgi import get_input_stream
 
 from common import auth, logs
 from common.auth import Caller, Role
 from common.errors import (
     BodyTooLarge,
     InternalError,
+    MalformedJson,
     MethodNotAllowed,
     NotJsonContent,
     PathNotFound,
@@ -46,7 +49,7 @@ DRAINED_BYTES = 4 * 1024 * 1024
 R = TypeVar("R", bound=Request)
 IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 KEY: TypeAdapter[str] = TypeAdapter(Key)
-UUID_TEXT = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+UUID_TEXT = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Endpoint:
     name: str
     doc: str
     methods: tuple[str, ...]
+    allow: tuple[str, ...]
     path: str
     roles: frozenset[Role]
     path_parameters: Mapping[str, type]
@@ -78,23 +82,26 @@ class Endpoint:
             return None
         arguments: dict[str, Any] = {}
         for name, kind in self.path_parameters.items():
-            text = unquote(found[name])
+            sent = unquote_to_bytes(found[name])
             if kind is UUID:
-                if not UUID_TEXT.fullmatch(text):
+                if not UUID_TEXT.fullmatch(sent):
                     return None
-                arguments[name] = UUID(text)
+                arguments[name] = UUID(sent.decode())
             else:
-                arguments[name] = checked(IDENTIFIER, text, wire_name(name))
+                arguments[name] = checked(IDENTIFIER, sent, wire_name(name))
         return arguments
 
 
 def endpoint(
-    route: str, *, roles: Iterable[Role]
+    route: str, *, roles: Iterable[Role], beside: str = ""
 ) -> Callable[[Callable[..., Answer]], Callable[[flask.Request], flask.Response]]:
-    """Make a use case answer at a route: `METHOD [METHOD …] /path/{parameter}`; GET answers HEAD too."""
+    """Make a use case answer at a route: `METHOD [METHOD …] /path/{parameter}`; GET answers HEAD too.
+
+    `beside` are the methods that other functions answer at the same path.
+    """
 
     def decorate(use_case: Callable[..., Answer]) -> Callable[[flask.Request], flask.Response]:
-        described = describe(route, frozenset(roles), use_case)
+        described = describe(route, frozenset(roles), beside, use_case)
 
         @wraps(use_case)
         def function(request: flask.Request) -> flask.Response:
@@ -106,17 +113,19 @@ def endpoint(
     return decorate
 
 
-def describe(route: str, roles: frozenset[Role], use_case: Callable[..., Answer]) -> Endpoint:
+def describe(route: str, roles: frozenset[Role], beside: str, use_case: Callable[..., Answer]) -> Endpoint:
     *methods, path = route.split()
     signature = inspect.signature(use_case, eval_str=True)
     parameters = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     body = alternatives(parameters.get("body"))
     query = alternatives(parameters.get("query"))
     names = re.findall(r"\{(\w+)\}", path)
+    own = tuple(methods) + (("HEAD",) if "GET" in methods else ())
     return Endpoint(
         name=use_case.__name__,
         doc=inspect.getmodule(use_case).__doc__ or "",
-        methods=tuple(methods) + (("HEAD",) if "GET" in methods else ()),
+        methods=own,
+        allow=own + tuple(beside.split()),
         path=path,
         roles=roles,
         path_parameters={to_snake(name): parameters[to_snake(name)] for name in names},
@@ -159,6 +168,7 @@ def serve(endpoint: Endpoint, request: flask.Request) -> flask.Response:
             problem.headers,
             content_type="application/problem+json",
         )
+    drain(call.input)
     logs.request(
         function=endpoint.name,
         trace=trace,
@@ -183,6 +193,8 @@ class Call:
     def __init__(self, endpoint: Endpoint, request: flask.Request) -> None:
         self.endpoint = endpoint
         self.request = request
+        self.input = get_input_stream(request.environ)
+        request.stream = io.BytesIO()  # the framework would read what is left into memory, and refuse 10 MB as a 500
         self.arguments: dict[str, Any] = {}
         self.caller: Caller | None = None
 
@@ -193,7 +205,7 @@ class Call:
             raise PathNotFound
         self.arguments = matched
         if request.method not in endpoint.methods:
-            raise MethodNotAllowed(endpoint.methods)
+            raise MethodNotAllowed(endpoint.allow)
         self.caller = auth.authenticate(request.headers.get("Authorization"))
         if self.caller.role not in endpoint.roles:
             raise RoleNotAllowed(f"The role {self.caller.role} may not do this.")
@@ -208,7 +220,7 @@ class Call:
         return endpoint.use_case(self.caller, **arguments)
 
     def body(self, model: type[R]) -> R | None:
-        raw = read_body(self.request)
+        raw = read_body(self.input)
         if not raw and self.endpoint.body_is_optional:
             return None
         if self.request.mimetype != "application/json":
@@ -230,21 +242,28 @@ def raw_path(request: flask.Request) -> str:
     return sent.partition("?")[0] if sent and sent.startswith("/") else quote(request.path)
 
 
-def read_body(request: flask.Request) -> bytes:
+def read_body(stream: IO[bytes]) -> bytes:
     """The body, up to the limit.
 
     Raises:
-        BodyTooLarge: and what the client still sends is read and dropped up to a point, so that it hears of it.
+        BodyTooLarge: it is longer.
+        MalformedJson: the client went away before its end, or framed it wrongly.
     """
-    raw = request.stream.read(MAX_BODY_BYTES + 1)
-    if len(raw) <= MAX_BODY_BYTES:
-        return raw
-    for _ in range(DRAINED_BYTES // len(raw)):
-        if not request.stream.read(len(raw)):
-            break
-    request.environ["wsgi.input"] = io.BytesIO()  # the framework reads what is left into memory otherwise
-    del request.stream
-    raise BodyTooLarge(f"At most {MAX_BODY_BYTES} bytes are accepted.")
+    try:
+        raw = stream.read(MAX_BODY_BYTES + 1)
+    except Exception as error:  # of the server's own kind
+        raise MalformedJson("The body could not be read to its end.") from error
+    if len(raw) > MAX_BODY_BYTES:
+        raise BodyTooLarge(f"At most {MAX_BODY_BYTES} bytes are accepted.")
+    return raw
+
+
+def drain(stream: IO[bytes]) -> None:
+    """Read and drop what the client still sends, up to a point: before it has sent all, it does not listen."""
+    with suppress(Exception):  # of the server's own kind, as in read_body
+        for _ in range(DRAINED_BYTES // MAX_BODY_BYTES):
+            if not stream.read(MAX_BODY_BYTES):
+                break
 
 
 def answered(answer: Answer, request: flask.Request) -> flask.Response:

@@ -5,7 +5,7 @@ A user appears as a keyed hash: the same person is the same word in every line, 
 
 import hashlib
 import hmac
-import json
+import random
 import re
 import secrets
 import sys
@@ -13,10 +13,13 @@ import traceback
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+from pydantic_core import to_json
+
 from common.config import settings
 
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
-CLOUD_TRACE = re.compile(r"([0-9a-f]{32})(?:/([0-9]{1,20}))?(?:;o=([01]))?")
+# An id of zeros only is none, and there is no version ff.
+TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
+CLOUD_TRACE = re.compile(r"(?!0{32})([0-9a-f]{32})(?:/([0-9]{1,20}))?(?:;o=([01]))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Trace:
             return Trace(found[1], found[2], bool(int(found[3], 16) & 1))
         if cloud_trace and (found := CLOUD_TRACE.fullmatch(cloud_trace)):
             return Trace(found[1], f"{int(found[2]) & (2**64 - 1):016x}" if found[2] else None, found[3] == "1")
-        return Trace(secrets.token_hex(16))
+        return Trace(f"{random.getrandbits(128):032x}")
 
 
 def request(
@@ -86,10 +89,15 @@ def request(
     write(line)
 
 
+def warning(function: str, message: str, **members: object) -> None:
+    """Write a line that somebody should look at; a metric may be made of its members."""
+    write({"severity": "WARNING", "message": message, "function": function, **members})
+
+
 def write(line: dict[str, object]) -> None:
     """One line, in one piece, at once."""
-    text = json.dumps({key: value for key, value in line.items() if value is not None})
-    sys.stdout.write(text + "\n")
+    text = to_json({key: value for key, value in line.items() if value is not None}, ensure_ascii=True)
+    sys.stdout.write(text.decode() + "\n")
     sys.stdout.flush()
 
 

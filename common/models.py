@@ -4,8 +4,10 @@ Inside, a place or a length in the video is integer milliseconds and its name en
 number of seconds and its name ends in `Second`. These types turn one into the other and nothing else does.
 """
 
-from datetime import datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+import math
+import re
+from datetime import UTC, datetime
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
@@ -13,6 +15,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -25,6 +28,7 @@ from pydantic import (
 )
 
 DAY_S = 86_400
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
 
 def milliseconds(second: float) -> int:
@@ -50,6 +54,15 @@ def effective_ms(length_ms: int, speed: float) -> int:
     return quotient + (2 * remainder > divisor or (2 * remainder == divisor and quotient % 2 == 1))
 
 
+def ratio(number: float) -> float:
+    """A ratio to six decimals, rounded down as the ratios are that it is compared with.
+
+    >>> ratio(2 / 3), ratio(0.57)
+    (0.666666, 0.57)
+    """
+    return float(Decimal(repr(number)).quantize(Decimal("0.000001"), ROUND_DOWN))
+
+
 def wire_name(field: str) -> str:
     """The name of a field in JSON.
 
@@ -66,21 +79,54 @@ def without_control_characters(text: str) -> str:
     return text
 
 
+def rfc_3339(text: object) -> object:
+    if not isinstance(text, str) or not RFC_3339.fullmatch(text):
+        raise ValueError("Input should be a moment with its offset, as RFC 3339 writes it: 2026-01-31T09:30:00Z")
+    return text
+
+
+def storable(content: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if not is_storable(content):
+        raise ValueError("Input should have no NUL, NaN or Infinity in it")
+    return content
+
+
+def is_storable(value: object) -> bool:
+    """Whether PostgreSQL's jsonb takes it."""
+    match value:
+        case str():
+            return "\0" not in value
+        case float():
+            return math.isfinite(value)
+        case dict():
+            return all(is_storable(part) for part in (*value, *value.values()))
+        case list():
+            return all(is_storable(part) for part in value)
+    return True
+
+
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Milliseconds = PlainSerializer(int, return_type=int)  # for the statements; requests never go back over the wire
 Place = Annotated[Number, Field(ge=0, le=DAY_S), AfterValidator(milliseconds), Milliseconds]
 Duration = Annotated[Number, Field(ge=0.001, le=DAY_S), AfterValidator(milliseconds), Milliseconds]
 Speed = Annotated[Number, Field(ge=0.0625, le=16), AfterValidator(lambda speed: round(speed, 4))]
-Ratio = Annotated[Number, Field(ge=0, le=1), AfterValidator(lambda ratio: round(ratio, 6))]
-Text = Annotated[str, AfterValidator(without_control_characters)]
-Identifier = Annotated[Text, StringConstraints(min_length=1, max_length=128)]
-Reason = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
-Key = Annotated[Text, StringConstraints(min_length=1, max_length=255)]
+Ratio = Annotated[Number, Field(ge=0, le=1), AfterValidator(ratio)]
+Days = Annotated[Number, Field(ge=0, le=3660, multiple_of=1), AfterValidator(int)]  # 365.0 is whole in JSON, too
+Printable = AfterValidator(without_control_characters)
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128), Printable]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=200), Printable]
+Key = Annotated[str, StringConstraints(min_length=1, max_length=255), Printable]
+Moment = Annotated[
+    AwareDatetime,
+    Field(strict=False, ge=datetime(1, 1, 2, tzinfo=UTC), lt=datetime(9999, 12, 31, tzinfo=UTC)),  # in every time zone
+    BeforeValidator(rfc_3339),
+    AfterValidator(lambda moment: moment.astimezone(UTC)),  # PostgreSQL takes offsets of up to 15:59 only
+]
 
 Second = Annotated[int, PlainSerializer(lambda ms: ms / 1000, return_type=float)]
 Ranges = Annotated[
     list[tuple[int, int]],
-    PlainSerializer(lambda parts: [[a / 1000, b / 1000] for a, b in parts], return_type=list[tuple[float, float]]),
+    PlainSerializer(lambda parts: [(a / 1000, b / 1000) for a, b in parts], return_type=list[tuple[float, float]]),
 ]
 
 SessionStatus = Literal["open", "stale", "closed"]
@@ -88,6 +134,14 @@ AttemptStatus = Literal["active", "completed"]
 SeekPolicy = Literal["free", "flag", "block"]
 IntegrityPolicy = Literal["flag", "exclude"]
 Integrity = Literal["plausible", "exceeds_wall_clock"]
+WaitingFor = Literal[
+    "open_sessions",  # a session may still be watched
+    "late_data",  # something came while it was being archived: the next run begins with that
+    "totals_differ",  # a session's totals are not what its raw rows come to: see infra.recount
+    "not_read_back",  # the store does not give back what was written
+    "partly_archived",  # not all of its sessions are archived, or at different moments
+    "in_use",  # somebody uses the tables for longer than the others may be kept waiting
+]
 
 
 class Request(BaseModel):
@@ -107,8 +161,8 @@ class StartSession(Request):
     user_id: Identifier
     lesson_id: Identifier
     is_assigned: bool = False
-    client_info: dict[str, JsonValue] | None = None
-    started_at: AwareDatetime | None = None
+    client_info: Annotated[dict[str, JsonValue], AfterValidator(storable)] | None = None
+    started_at: Moment | None = None
 
 
 class Segment(Request):
@@ -118,7 +172,7 @@ class Segment(Request):
     start_ms: Place
     end_ms: Place
     speed: Speed = 1.0
-    occurred_at: AwareDatetime | None = None
+    occurred_at: Moment | None = None
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -140,7 +194,7 @@ class Seek(Request):
     allowed: bool = True
     reason: Reason | None = None
     client_event_id: UUID | None = None
-    occurred_at: AwareDatetime | None = None
+    occurred_at: Moment | None = None
 
 
 class Rejected(Answer):
@@ -156,6 +210,7 @@ class RecordProgress(Request):
 
     MAX_ITEMS: ClassVar[int] = 500
     ITEMS: ClassVar[frozenset[str]] = frozenset({"segments", "seeks"})
+    TOO_LONG: ClassVar[str] = f"segments and seeks should have at most {MAX_ITEMS} items together"
 
     segments: list[Segment] = Field(default=[], max_length=MAX_ITEMS)
     seeks: list[Seek] = Field(default=[], max_length=MAX_ITEMS)
@@ -174,7 +229,7 @@ class RecordProgress(Request):
     @model_validator(mode="after")
     def is_not_too_long(self) -> "RecordProgress":
         if len(self.segments) + len(self.seeks) > self.MAX_ITEMS:
-            raise ValueError(f"segments and seeks should have at most {self.MAX_ITEMS} items together")
+            raise ValueError(self.TOO_LONG)
         return self
 
 
@@ -198,9 +253,15 @@ class SetLesson(Request):
     seek_policy: SeekPolicy = "flag"
     skip_threshold_ms: Place = 5_000
     completion_threshold: Ratio | None = None
-    credit_window_days: Annotated[int, Field(ge=0, le=3660)] = 365
+    credit_window_days: Days = 365
     max_credit_ratio: Ratio = 1.0
     integrity_policy: IntegrityPolicy = "flag"
+
+
+class AssignLesson(Request):
+    """When the lesson was assigned, if not now; the credit's window ends there."""
+
+    assigned_at: Moment | None = None
 
 
 class HistoryQuery(Request):
@@ -368,6 +429,63 @@ class Lesson(Answer):
     credit_window_days: int
     max_credit_ratio: float
     integrity_policy: IntegrityPolicy
+
+
+class LessonAssigned(Answer):
+    """The assigned attempt, and what of it is credit."""
+
+    attempt_id: UUID
+    attempt_no: int
+    credited_sessions: list[UUID]
+    credited_ms: Second
+    coverage_ratio: float | None
+
+
+class LessonUnassigned(Answer):
+    """The latest attempt that is left, null if none is; there is no credit any more."""
+
+    attempt_id: UUID | None
+    attempt_no: int | None
+    credited_sessions: list[UUID]
+    credited_ms: Second
+    coverage_ratio: float | None
+
+
+class SessionsSwept(Answer):
+    """What a sweep did: sessions that fell silent, those that could not be had this time, whether some are left."""
+
+    stale: int
+    postponed: int
+    more_to_do: bool
+
+
+class PartitionsMaintained(Answer):
+    """What upkeep found and did: it is late when a month lacks that it should have made two days ago."""
+
+    months_made: list[str]
+    months_ahead: int  # that were there when it began
+    late_by: int  # months
+    rows_in_default: int  # that were there when it began
+    rows_moved: int
+    more_to_do: bool
+
+
+class MonthWaiting(Answer):
+    """A month that is due and was not archived, or not dropped."""
+
+    month: str
+    reason: WaitingFor
+
+
+class MonthsArchived(Answer):
+    """What a run did: months that are in the archive only, rows that were written to it and compared."""
+
+    months: list[str]
+    segments: int
+    seeks: int
+    bytes: int
+    waiting: list[MonthWaiting]
+    more_to_do: bool
 
 
 class BulkResult(Answer):

@@ -28,14 +28,18 @@ def parse(model: type[R], raw: bytes) -> R:
     if not issubclass(model, RecordProgress) or not all(is_of_item(error) for error in errors):
         raise InvalidRequest(errors=[{"pointer": pointer(e["loc"]), "detail": detail(e)} for e in errors])
     content = from_json(raw)
-    firsts = {error["loc"][:2]: error for error in reversed(errors)}
+    if sum(len(content.get(name, ())) for name in RecordProgress.ITEMS) > RecordProgress.MAX_ITEMS:
+        raise InvalidRequest(errors=[{"pointer": "", "detail": RecordProgress.TOO_LONG}])
+    firsts: dict[tuple[int | str, ...], ErrorDetails] = {}
+    for found in errors:
+        firsts.setdefault(found["loc"][:2], found)
     rejected = [
         Rejected(
-            pointer=pointer(error["loc"]),
+            pointer=pointer(first["loc"]),
             client_event_id=event_id(content[name][place]),
-            detail=detail(error),
+            detail=detail(first),
         )
-        for (name, place), error in firsts.items()
+        for (name, place), first in firsts.items()
     ]
     for name in RecordProgress.ITEMS & content.keys():
         content[name] = [item for place, item in enumerate(content[name]) if (name, place) not in firsts]
@@ -66,8 +70,8 @@ def pointer(location: Iterable[int | str]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
-def checked(adapter: TypeAdapter[str], text: str, name: str) -> str:
-    """A parameter of the path or a header.
+def checked(adapter: TypeAdapter[str], text: str | bytes, name: str) -> str:
+    """A parameter of the path or a header; bytes are UTF-8.
 
     Raises:
         InvalidRequest: it is not of its type.

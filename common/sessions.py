@@ -55,7 +55,8 @@ def start(caller: Caller, request: StartSession, idempotency_key: str | None) ->
     """
     if caller.role is Role.PLAYER and caller.user_id != request.user_id:
         raise UserNotFound
-    if request.is_assigned and (caller.role is Role.SERVICE or settings().players_are_trusted):
+    is_trusted = caller.role is Role.SERVICE or settings().players_are_trusted
+    if request.is_assigned and is_trusted and not was_started(request.user_id, idempotency_key):
         crediting.assign(request.user_id, request.lesson_id, None)
     session_id = uuid7()
     parameters: Row = {
@@ -73,6 +74,11 @@ def start(caller: Caller, request: StartSession, idempotency_key: str | None) ->
             return started(request, found)
         db.maybe("add_lesson", Row, lesson_id=request.lesson_id)
     raise DatabaseUnavailable("Too many starts at once.")
+
+
+def was_started(user_id: str, idempotency_key: str | None) -> bool:
+    """Whether the key opened a session before: then it assigns nothing any more."""
+    return db.maybe("find_start", Row, user_id=user_id, idempotency_key=idempotency_key) is not None
 
 
 def started(request: StartSession, found: Row) -> SessionStarted:

@@ -5,7 +5,7 @@
 --
 -- :session_id  uuid
 -- :user_id     text
--- one or two rows, the session's own attempt first: attempt_id, coverage_ms, effective_ms, coverage_ratio,
+-- many rows, one or two, the session's own attempt first: attempt_id, coverage_ms, effective_ms, coverage_ratio,
 --   max_verified_ms
 WITH folded AS (
     UPDATE lesson_attempt AS a

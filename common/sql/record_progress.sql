@@ -18,9 +18,9 @@ WITH session AS MATERIALIZED (
         s.started_at,
         s.coverage,
         s.is_assigned,
-        -- a credit with a limit is left to the next reading of the whole attempt
-        s.is_assigned OR NOT a.is_assigned
-        OR s.credited_attempt_id = a.attempt_id AND a.credit_limit_ms IS NULL AS counts,
+        s.is_assigned OR NOT a.is_assigned OR (s.credited_attempt_id IS NOT DISTINCT FROM a.attempt_id) AS counts,
+        -- its coverage is then left to the next reading of the whole attempt
+        NOT s.is_assigned AND a.credit_limit_ms IS NOT NULL AS is_limited,
         a.coverage AS attempt_coverage,
         a.effective_ms AS attempt_effective_ms,
         a.last_position_ms AS attempt_position_ms,
@@ -73,7 +73,7 @@ gained AS MATERIALIZED (
 latest AS (
     SELECT end_ms, least(occurred_at, recorded_at) AS at
     FROM new_segment
-    ORDER BY least(occurred_at, recorded_at) DESC, occurred_at DESC, end_ms DESC
+    ORDER BY occurred_at DESC, end_ms DESC
     LIMIT 1
 ),
 
@@ -175,18 +175,26 @@ SELECT
         ELSE gained.effective_ms
     END AS effective_ms,
     verified_ms(total.coverage) AS max_verified_ms,
-    least(
-        CASE WHEN updated.last_position_at >= session.attempt_position_at OR session.attempt_position_at IS NULL
-            THEN updated.last_position_ms ELSE session.attempt_position_ms END,
-        session.duration_ms
-    ) AS resume_ms,
+    CASE WHEN latest_position.ms > session.duration_ms THEN session.duration_ms ELSE latest_position.ms END
+        AS resume_ms,
     session.seek_policy
 FROM updated
 CROSS JOIN session
 CROSS JOIN gained
 CROSS JOIN jumped
 CROSS JOIN LATERAL (
+    SELECT
+        CASE
+            WHEN session.counts
+                AND (updated.last_position_at >= session.attempt_position_at OR session.attempt_position_at IS NULL)
+                THEN updated.last_position_ms
+            ELSE session.attempt_position_ms
+        END AS ms
+) AS latest_position
+CROSS JOIN LATERAL (
     SELECT clip(
-        session.attempt_coverage + CASE WHEN session.counts THEN updated.coverage ELSE '{}' END, session.duration_ms
+        session.attempt_coverage
+        + CASE WHEN session.counts AND NOT session.is_limited THEN updated.coverage ELSE '{}' END,
+        session.duration_ms
     ) AS coverage
 ) AS total

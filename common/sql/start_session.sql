@@ -1,8 +1,9 @@
 -- Open a session in the user's active attempt at the lesson, or in a new attempt if none is active.
 --
--- The same key again finds the session that it opened. An attempt after an assigned one is assigned too.
+-- The same key again finds the session that it opened. An attempt after an assigned one is assigned too. The latest
+-- attempt is locked against being assigned, completed or taken away meanwhile, not against other starts.
 -- No row: somebody else opened the attempt or used the key at this very moment (do it again), or the lesson is
--- not known (is_known says so).
+-- not known.
 --
 -- :session_id         uuid   of the session if one is opened
 -- :attempt_id         uuid   of the attempt if one is opened
@@ -20,21 +21,23 @@ WITH replayed AS (
 ),
 
 latest AS (
-    SELECT a.attempt_id, a.attempt_no, a.status, a.is_assigned
+    SELECT a.attempt_id, a.attempt_no, a.status, a.is_assigned, a.assigned_at
     FROM lesson_attempt AS a
     WHERE a.user_id = :user_id AND a.lesson_id = :lesson_id
     ORDER BY a.attempt_no DESC
     LIMIT 1
+    FOR SHARE
 ),
 
 opened AS (
-    INSERT INTO lesson_attempt (attempt_id, user_id, lesson_id, attempt_no, is_assigned)
+    INSERT INTO lesson_attempt (attempt_id, user_id, lesson_id, attempt_no, is_assigned, assigned_at)
     SELECT
         :attempt_id,
         :user_id,
         l.lesson_id,
         coalesce((SELECT latest.attempt_no FROM latest), 0) + 1,
-        coalesce((SELECT latest.is_assigned FROM latest), false)
+        coalesce((SELECT latest.is_assigned FROM latest), false),
+        (SELECT latest.assigned_at FROM latest)
     FROM lesson AS l
     WHERE l.lesson_id = :lesson_id
         AND NOT EXISTS (SELECT FROM replayed)
@@ -81,7 +84,7 @@ SELECT
     s.is_replay,
     coalesce(a.attempt_no, (SELECT opened.attempt_no FROM opened)) AS attempt_no,
     s.is_assigned,
-    least(total.last_position_ms, l.duration_ms) AS resume_ms,
+    CASE WHEN total.last_position_ms > l.duration_ms THEN l.duration_ms ELSE total.last_position_ms END AS resume_ms,
     verified_ms(clip(coalesce(total.coverage, '{}'), l.duration_ms)) AS max_verified_ms,
     coverage_ratio(coalesce(total.coverage, '{}'), l.duration_ms)::float8 AS coverage_ratio,
     l.seek_policy

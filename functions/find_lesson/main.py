@@ -6,6 +6,6 @@ from common.http import endpoint
 from common.models import Lesson
 
 
-@endpoint("GET /video/lessons/{lessonId}", roles={Role.PLAYER, Role.MANAGER, Role.SERVICE})
+@endpoint("GET /video/lessons/{lessonId}", roles={Role.PLAYER, Role.MANAGER, Role.SERVICE}, beside="PUT")
 def find_lesson(caller: Caller, lesson_id: str) -> Lesson:
     return lessons.find(lesson_id)

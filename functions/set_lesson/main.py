@@ -6,6 +6,6 @@ from common.http import endpoint
 from common.models import Lesson, SetLesson
 
 
-@endpoint("PUT /video/lessons/{lessonId}", roles={Role.SERVICE})
+@endpoint("PUT /video/lessons/{lessonId}", roles={Role.SERVICE}, beside="GET HEAD")
 def set_lesson(caller: Caller, lesson_id: str, body: SetLesson) -> Lesson:
     return lessons.write(lesson_id, body)

@@ -5,16 +5,16 @@
 -- tables can be distributed by it.
 
 CREATE TABLE lesson (
-    lesson_id            text         PRIMARY KEY,
+    lesson_id            text          PRIMARY KEY,
     duration_ms          int,
-    seek_policy          text         NOT NULL DEFAULT 'flag',
-    skip_threshold_ms    int          NOT NULL DEFAULT 5000,
-    completion_threshold numeric(7,6),
-    credit_window_days   int          NOT NULL DEFAULT 365,
-    max_credit_ratio     numeric(7,6) NOT NULL DEFAULT 1,
-    integrity_policy     text         NOT NULL DEFAULT 'flag',
-    created_at           timestamptz  NOT NULL DEFAULT statement_timestamp(),
-    updated_at           timestamptz  NOT NULL DEFAULT statement_timestamp(),
+    seek_policy          text          NOT NULL DEFAULT 'flag',
+    skip_threshold_ms    int           NOT NULL DEFAULT 5000,
+    completion_threshold numeric(7, 6),
+    credit_window_days   int           NOT NULL DEFAULT 365,
+    max_credit_ratio     numeric(7, 6) NOT NULL DEFAULT 1,
+    integrity_policy     text          NOT NULL DEFAULT 'flag',
+    created_at           timestamptz   NOT NULL DEFAULT statement_timestamp(),
+    updated_at           timestamptz   NOT NULL DEFAULT statement_timestamp(),
     CONSTRAINT lesson_id_has_1_to_128_characters CHECK (length(lesson_id) BETWEEN 1 AND 128),
     CONSTRAINT lesson_lasts_up_to_a_day CHECK (duration_ms BETWEEN 1 AND 86400000),
     CONSTRAINT seek_policy_is_free_flag_or_block CHECK (seek_policy IN ('free', 'flag', 'block')),
@@ -33,13 +33,15 @@ CREATE TABLE lesson_attempt (
     attempt_no       int             NOT NULL,
     status           text            NOT NULL DEFAULT 'active',
     is_assigned      boolean         NOT NULL DEFAULT false,
+    assigned_at      timestamptz,
+    made_for_credit  boolean         NOT NULL DEFAULT false,
+    credit_limit_ms  int,
     started_at       timestamptz     NOT NULL DEFAULT statement_timestamp(),
     completed_at     timestamptz,
     coverage         int4multirange  NOT NULL DEFAULT '{}',
     effective_ms     bigint          NOT NULL DEFAULT 0,
     last_position_ms int,
     last_position_at timestamptz,
-    credit_limit_ms  int,
     PRIMARY KEY (attempt_id, user_id),
     CONSTRAINT attempts_are_numbered_per_user_and_lesson UNIQUE (user_id, lesson_id, attempt_no),
     CONSTRAINT user_id_has_1_to_128_characters CHECK (length(user_id) BETWEEN 1 AND 128),
@@ -47,10 +49,15 @@ CREATE TABLE lesson_attempt (
     CONSTRAINT attempt_is_active_or_completed CHECK (status IN ('active', 'completed')),
     CONSTRAINT a_completed_attempt_has_its_moment CHECK ((status = 'completed') = (completed_at IS NOT NULL)),
     CONSTRAINT a_position_has_its_moment CHECK ((last_position_ms IS NULL) = (last_position_at IS NULL)),
+    CONSTRAINT an_assigned_attempt_has_its_moment CHECK (is_assigned = (assigned_at IS NOT NULL)),
+    CONSTRAINT only_an_assigned_attempt_limits_credit CHECK (is_assigned OR credit_limit_ms IS NULL),
     CONSTRAINT credit_limit_is_a_length CHECK (credit_limit_ms >= 0)
 ) WITH (fillfactor = 80);
 
 CREATE UNIQUE INDEX at_most_one_active_attempt ON lesson_attempt (user_id, lesson_id) WHERE status = 'active';
+
+-- Plans are kept for all users, so they are made for those who watch a lot: fifty rows each, whatever the average is.
+ALTER TABLE lesson_attempt ALTER user_id SET (n_distinct = -0.02);
 
 -- One opening of the player. Its totals are its segments', at every instant.
 CREATE TABLE watch_session (
@@ -93,6 +100,7 @@ CREATE INDEX session_by_credited_attempt ON watch_session (credited_attempt_id) 
 CREATE INDEX session_by_user_and_lesson ON watch_session (user_id, lesson_id, started_at);
 CREATE INDEX unassigned_session_by_user ON watch_session (user_id, session_id) WHERE NOT is_assigned;
 CREATE INDEX open_session ON watch_session (session_id) WHERE status = 'open';
+ALTER TABLE watch_session ALTER user_id SET (n_distinct = -0.02);
 
 -- The raw record. A session's rows lie in the partition of the month in its id, see ensure_month.
 CREATE TABLE watch_segment (
@@ -102,7 +110,7 @@ CREATE TABLE watch_segment (
     start_ms        int           NOT NULL,
     end_ms          int           NOT NULL,
     effective_ms    int           NOT NULL,
-    speed           numeric(6,4)  NOT NULL,
+    speed           numeric(6, 4) NOT NULL,
     occurred_at     timestamptz   NOT NULL,
     recorded_at     timestamptz   NOT NULL,
     PRIMARY KEY (session_id, client_event_id, user_id),

@@ -1,4 +1,4 @@
-"""What a coverage says, and what an attempt comes to. Union, intersection and difference are PostgreSQL's own"""
+"""What a coverage says, and what an attempt comes to."""
 
 from infra.migrate import run_sql
 

@@ -1,4 +1,4 @@
-"""Months of raw rows. Session ids are UUIDv7: the first 48 bits are the milliseconds since 1970, so a month of"""
+"""Months of raw rows, and the partitions of those to come."""
 
 from infra.migrate import run_sql
 
