@@ -11,10 +11,12 @@ from pathlib import Path
 from alembic import command, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine
+from alembic.util import CommandError
+from sqlalchemy import NullPool, create_engine
 
 from common import db
 from infra import local
+from infra.failures import told_in_a_line
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 TIMEOUT_MS = 600_000
@@ -25,8 +27,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m infra.migrate", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--to", default="head", metavar="REVISION", help="stop at this revision (default: the last)")
     arguments = parser.parse_args()
-    with local.database() as url:
-        before, after = migrate(url, arguments.to)
+    with told_in_a_line(parser.prog), local.database() as url:
+        try:
+            before, after = migrate(url, arguments.to)
+        except CommandError as error:
+            parser.error(str(error))
     print(f"schema {after}, nothing to do" if before == after else f"schema {before or 'empty'} → {after}")
 
 
@@ -35,12 +40,16 @@ def migrate(url: str, to: str = "head") -> tuple[str | None, str | None]:
 
     The database is made if it does not exist. The lock is another connection's, so that a migration may commit on
     its way, and goes with that connection.
+
+    Raises:
+        CommandError: there is no such revision.
     """
     ensure_database(url)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
-    engine = create_engine("postgresql+pg8000://", connect_args=db.options(url, TIMEOUT_MS) | {"timeout": None})
+    options = db.options(url, TIMEOUT_MS) | {"timeout": None}
+    engine = create_engine("postgresql+pg8000://", connect_args=options, poolclass=NullPool)
     with closing(db.direct(url, TIMEOUT_MS)) as holder, engine.connect() as connection:
         holder.run(LOCK)
         before = MigrationContext.configure(connection).get_current_revision()
@@ -48,7 +57,6 @@ def migrate(url: str, to: str = "head") -> tuple[str | None, str | None]:
         config.attributes["connection"] = connection
         command.upgrade(config, to)
         after = MigrationContext.configure(connection).get_current_revision()
-    engine.dispose()
     return before, after
 
 
@@ -67,11 +75,8 @@ def ensure_database(url: str) -> None:
 
 
 def run_sql(migration: str) -> None:
-    """Run the SQL file beside a migration."""
-    text = Path(migration).with_suffix(".sql").read_text(encoding="utf-8")
-    connection = op.get_bind().connection.driver_connection
-    assert connection is not None
-    connection.execute_simple(text)
+    """Run the SQL file beside a migration, in the migration's transaction."""
+    op.get_bind().exec_driver_sql(Path(migration).with_suffix(".sql").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """A local PostgreSQL as a child process: no Docker, no cloud, as root or not, on Debian and macOS.
 
-A data folder holds `postgres.log`, `postgres.lock` (locked while any process of the server lives) and
-`postgres/` with `cluster/` and `socket/`. PostgreSQL refuses to run as root, so root runs it as another
-account; what that account cannot reach is kept in /var/tmp, and a symbolic link says where.
+A data folder holds `postgres.log`, `postgres.lock` (locked while any process of the server lives),
+`postgres.users` (locked by those who share it) and `postgres/` with `cluster/` and `socket/`. PostgreSQL refuses
+to run as root, so root runs it as another account; what that account cannot reach is kept in /var/tmp, and a
+symbolic link says where.
 """
 
 import fcntl
@@ -16,7 +17,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from glob import glob
 from io import FileIO
 from pathlib import Path
@@ -35,6 +36,7 @@ DEFAULTS = {"listen_addresses": "", "port": "5432", "shared_buffers": "128MB", "
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 LONGEST_SOCKET_PATH = 103  # bytes, on macOS; Linux takes 107
+START_TIMEOUT_S = 60
 
 # The shell becomes postgres, so that Python's child is the postmaster, and leaves a watchdog that reads the
 # pipe on stdin: a line dismisses it; the pipe's end (Python died, however that was) makes it stop the server.
@@ -104,17 +106,33 @@ def running(
 
 @contextmanager
 def shared(data_dir: Path, *, pg_bin: str | None = None) -> Iterator["Cluster"]:
-    """The server that somebody else runs on the data folder, or else one of our own as by `running`."""
-    with ExitStack() as stack:
+    """The server that somebody else runs on the data folder, or else one of our own as by `running`.
+
+    Our own is stopped when nobody else who came by `shared` uses it any more.
+
+    Raises: what `Cluster.start` raises.
+    """
+    cluster = Cluster(data_dir, pg_bin, DEFAULTS)
+    cluster.data_dir.mkdir(parents=True, exist_ok=True)
+    with _open(cluster.data_dir / "postgres.users") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        deadline = time.monotonic() + START_TIMEOUT_S
         try:
-            cluster = stack.enter_context(running(data_dir, pg_bin=pg_bin))
-        except ClusterInUse:
-            cluster = Cluster(data_dir, pg_bin, DEFAULTS)
-            home = cluster.data_dir / "postgres"
-            cluster.socket = next(
-                path.resolve() for path in (home / "socket-elsewhere", home / "socket") if path.exists()
-            )
-        yield cluster
+            while True:
+                try:
+                    cluster.start(patience=0)
+                    break
+                except ClusterInUse:
+                    if cluster.join():
+                        break
+                    if time.monotonic() > deadline:
+                        raise
+                time.sleep(0.02)
+            yield cluster
+        finally:
+            if cluster.is_ours:
+                fcntl.flock(users, fcntl.LOCK_EX)
+                cluster.stop()
 
 
 class Cluster:
@@ -141,8 +159,15 @@ class Cluster:
         """Where the superuser connects: `postgresql://postgres@/<database>?host=<socket folder>`."""
         return f"postgresql://postgres@/{quote(database, safe='')}?host={quote(str(self.socket), safe='')}"
 
-    def start(self) -> None:
+    @property
+    def is_ours(self) -> bool:
+        """Whether it was started here and not stopped."""
+        return self._server is not None
+
+    def start(self, patience: float = 2) -> None:
         """Start the server, on a new cluster if there is none, and wait until it takes connections.
+
+        One that works on the data folder and is about to end is waited for, `patience` seconds.
 
         Raises:
             BinariesNotFound: there is no PostgreSQL that can be run.
@@ -150,7 +175,7 @@ class Cluster:
             ServerDidNotStart: it refused, or took more than a minute.
         """
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        with self._claim(patience=2) as lock, _open(self.log) as log:
+        with self._claim(patience) as lock, _open(self.log) as log:
             self._end((signal.SIGKILL, None))  # nothing is left to kill: forget a server that died by itself
             account = self._settle()
             binaries = _runnable(find_binaries(self._pg_bin), account)
@@ -168,12 +193,22 @@ class Cluster:
             server = self._server = _spawn(account, command, stdin=subprocess.PIPE, stdout=lock, stderr=log)
             lock.truncate(0)
             lock.write(str(server.pid).encode())
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + START_TIMEOUT_S
         while not _is_ready(pid_file, server.pid):
             if server.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise ServerDidNotStart(f"postgres did not start on {self.data_dir}:\n{_tail(self.log)}")
             time.sleep(0.01)
+
+    def join(self) -> bool:
+        """Find the server that somebody else started; False while it does not take connections."""
+        self.home = self.data_dir / "postgres"
+        pid = (self.data_dir / "postgres.lock").read_text()
+        if not pid or not _is_ready(self.home / "cluster/postmaster.pid", int(pid)):
+            return False
+        elsewhere = self.home / "socket-elsewhere"
+        self.socket = elsewhere.readlink() if elsewhere.is_symlink() else self.home / "socket"
+        return True
 
     def stop(self) -> None:
         """Stop the server: by a fast shutdown, else an immediate one, else by force; nothing if none runs."""
@@ -210,10 +245,11 @@ class Cluster:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return lock
             except BlockingIOError:
-                if time.monotonic() > deadline:
-                    with lock:
-                        pid = os.pread(lock.fileno(), 20, 0).decode() or "unknown"
-                        raise ClusterInUse(f"{self.data_dir} is already in use by pid {pid}") from None
+                pid = os.pread(lock.fileno(), 20, 0).decode()
+                # Without a pid it is an initdb, whose parent may be gone, and which ends by itself.
+                if time.monotonic() > deadline + (0 if pid else START_TIMEOUT_S):
+                    lock.close()
+                    raise ClusterInUse(f"{self.data_dir} is already in use by pid {pid or 'unknown'}") from None
             time.sleep(0.01)
 
     def _settle(self) -> Account:
@@ -243,7 +279,9 @@ class Cluster:
         command = [f"{binaries}/initdb", "-D", new, *INITDB_OPTIONS]
         if self._settings.get("fsync") == "off":
             command.append("--no-sync")
-        if _spawn(account, command, stdout=log, stderr=log, pass_fds=[lock.fileno()]).wait() != 0:
+        with _spawn(account, command, stdout=log, stderr=log, pass_fds=[lock.fileno()]) as initdb:
+            initdb.wait()  # and once more on the way out, if a signal ends this one
+        if initdb.returncode != 0:
             raise ServerDidNotStart(f"initdb failed on {self.data_dir}:\n{_tail(self.log)}")
         os.rename(new, self.home / "cluster")
 
