@@ -7,6 +7,8 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -19,24 +21,44 @@ from werkzeug.test import TestResponse
 from common import auth, config, db
 from infra import functions, postgres
 from infra.migrate import migrate
+from tests import described
 
 ISSUER, AUDIENCE = "https://issuer.test", "watchledger"
+SCHEDULER_ACCOUNT = "scheduler@project.iam.gserviceaccount.com"
 SIGNING_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+LAST = Path(__file__).parent / "test_what_is_left.py"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Whichever tests are chosen, what they leave behind is recounted at the end."""
+    yield
+    chosen = [item for item in items if item.path != LAST]
+    folder = next((node for item in chosen for node in item.iter_parents() if node.path == LAST.parent), None)
+    if folder:
+        last = pytest.Module.from_parent(folder, path=LAST).collect()
+        items[:] = chosen + [item for item in last if isinstance(item, pytest.Item)]
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_url() -> Iterator[str]:
     """Where a PostgreSQL is that tests may make databases in."""
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
-    with postgres.running(
-        tmp_path_factory.mktemp("postgres"),
+    with TemporaryDirectory(prefix="watchledger-tests-", dir="/tmp") as folder, postgres.running(
+        open_to_postgres(folder),
         durable=False,
         pg_bin=os.environ.get("PG_BIN"),
         settings={"shared_preload_libraries": "pg_stat_statements", "shared_buffers": "256MB"},
     ) as cluster:
         yield cluster.dsn("postgres")
+
+
+def open_to_postgres(folder: str) -> Path:
+    """A folder that the account that runs PostgreSQL for root may enter; pytest's own are closed."""
+    os.chmod(folder, 0o755)
+    return Path(folder)
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +89,7 @@ def run(url: str, statement: str, **parameters: object) -> list[list[Any]]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def deployment(database_url: str) -> Iterator[None]:
+def deployment(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The functions' settings, and an issuer whose keys are known already."""
     os.environ |= {
         "DATABASE_URL": database_url,
@@ -75,6 +97,8 @@ def deployment(database_url: str) -> Iterator[None]:
         "JWT_AUDIENCE": AUDIENCE,
         "JWKS_URL": "http://127.0.0.1:9/never-asked",
         "LOG_PSEUDONYM_KEY": "tests",
+        "SCHEDULER_ACCOUNT": SCHEDULER_ACCOUNT,
+        "ARCHIVE_URL": tmp_path_factory.mktemp("archive").as_uri(),
         "DATABASE_CONNECTIONS": "20",
     }
     config.settings.cache_clear()
@@ -82,6 +106,36 @@ def deployment(database_url: str) -> Iterator[None]:
     auth.issuer_keys.know({"keys": [{**jwk, "kid": "test", "use": "sig", "alg": "RS256"}]})
     yield
     db.pool().close()
+
+
+def stored(url: str, user_id: str) -> list[str]:
+    """A user's attempts and sessions, every column of them, as text."""
+    found = run(
+        url,
+        "SELECT a::text FROM lesson_attempt AS a WHERE a.user_id = :user_id"
+        " UNION ALL SELECT s::text FROM watch_session AS s WHERE s.user_id = :user_id ORDER BY 1",
+        user_id=user_id,
+    )
+    return [row for [row] in found]
+
+
+@contextmanager
+def deployed(**changes: str) -> Iterator[None]:
+    """Other settings for a while, as `DATABASE_URL`, when a test damages its database or counts all that is in it."""
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in changes.items():
+                patch.setenv(name, value)
+            read_settings_again()
+            yield
+    finally:
+        read_settings_again()
+
+
+def read_settings_again() -> None:
+    db.pool().close()
+    db._pool.cache_clear()
+    config.settings.cache_clear()
 
 
 def token(user_id: str, role: str = "player", **claims: object) -> str:
@@ -112,16 +166,29 @@ class Person:
     def post(self, path: str, json: Any = None, **options: Any) -> Any:
         return ok(self.send("POST", path, json, **options))
 
+    def delete(self, path: str, **options: Any) -> Any:
+        return ok(self.send("DELETE", path, **options))
+
 
 def send(method: str, path: str, **options: Any) -> TestResponse:
-    """A request to the function that answers at a path."""
+    """A request to the function that answers at a path; the answer is as docs/openapi.json describes it."""
     function = functions.find(method, path.partition("?")[0])
     assert function is not None, f"nothing answers at {path}"
-    return function.app.test_client().open(path, method=method, **{k: v for k, v in options.items() if v is not None})
+    given = {name: value for name, value in options.items() if value is not None}
+    response = function.app.test_client().open(path, method=method, **given)
+    assert described.problems(method, function.endpoint.path, response) == []
+    return response
 
 
 def ok(response: TestResponse) -> Any:
     assert response.status_code in (200, 201), response.get_data(as_text=True)
+    return response.get_json()
+
+
+def problem(response: TestResponse, status: int) -> Any:
+    """The problem document of an answer with this status."""
+    assert response.status_code == status, response.get_data(as_text=True)
+    assert response.content_type == "application/problem+json"
     return response.get_json()
 
 
@@ -167,11 +234,58 @@ class Viewer(Person):
     def complete(self) -> Any:
         return self.put(f"/video/attempts/{self.attempt_id}/complete")
 
+    def grow_older(self, seconds: float) -> None:
+        """Move the session, and all that is recorded in it, into the past."""
+        move_into_the_past(self.session_id, self.user_id, seconds)
+
+    def fall_silent(self, seconds: float = 360) -> None:
+        """Give no sign of life for so long that the session is stale."""
+        self.grow_older(seconds)
+        end_as_stale(self.session_id, self.user_id)
+
     def progress(self) -> Any:
         return self.get(f"/video/users/{self.user_id}/lessons/{self.lesson_id}/progress")
 
     def skips(self) -> Any:
         return self.get(f"/video/sessions/{self.session_id}/skip-analytics")
+
+    def credits(self) -> dict[str, str | None]:
+        """The attempt that each unassigned session of the lesson was credited to."""
+        history = self.get(f"/video/users/{self.user_id}/unassigned-history?lessonId={self.lesson_id}&limit=200")
+        return {session["sessionId"]: session["creditedAttemptId"] for session in history["items"]}
+
+    @property
+    def assignment(self) -> str:
+        """Where a service assigns the lesson."""
+        return f"/video/users/{self.user_id}/lessons/{self.lesson_id}/assignment"
+
+
+@db.transaction
+def move_into_the_past(tx: db.Tx, session_id: str, user_id: str, seconds: float) -> None:
+    session = {"session_id": session_id, "user_id": user_id}
+    tx.many("lock_attempts_of_session", db.Row, **session)
+    for table, moments in {
+        "watch_session": ("started_at", "last_heartbeat_at", "closed_at", "last_position_at"),
+        "watch_segment": ("occurred_at", "recorded_at"),
+        "seek_event": ("occurred_at", "recorded_at"),
+    }.items():
+        moved = ", ".join(f"{moment} = {moment} - :seconds * interval '1 second'" for moment in moments)
+        where = "session_id = :session_id AND user_id = :user_id"
+        tx.connection.run(f"UPDATE {table} SET {moved} WHERE {where}", seconds=seconds, **session)
+    tx.many("fold_attempts_of_session", db.Row, **session)
+
+
+@db.transaction
+def end_as_stale(tx: db.Tx, session_id: str, user_id: str) -> None:
+    """What the sweep does with an open session."""
+    session = {"session_id": session_id, "user_id": user_id}
+    tx.many("lock_attempts_of_session", db.Row, **session)
+    tx.connection.run(
+        "UPDATE watch_session SET status = 'stale', closed_at = last_heartbeat_at"
+        " WHERE session_id = :session_id AND user_id = :user_id AND status = 'open'",
+        **session,
+    )
+    tx.many("fold_attempts_of_session", db.Row, **session)
 
 
 @pytest.fixture
@@ -182,6 +296,14 @@ def service() -> Person:
 @pytest.fixture
 def manager() -> Person:
     return Person(role="manager")
+
+
+@pytest.fixture
+def scheduler() -> Person:
+    """Who calls the jobs: told by the account in its token, which names no role."""
+    account = Person(role="none")
+    account.bearer = token(account.user_id, "none", email=SCHEDULER_ACCOUNT, email_verified=True)
+    return account
 
 
 @pytest.fixture

@@ -153,6 +153,7 @@ def a_fresh_process(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setenv("JWT_AUDIENCE", AUDIENCE)
     monkeypatch.setenv("JWKS_URL", issuer.url)
     monkeypatch.delenv("JWT_ROLE_CLAIM", raising=False)
+    monkeypatch.delenv("SCHEDULER_ACCOUNT", raising=False)
     monkeypatch.setattr(auth, "issuer_keys", IssuerKeys())
     monkeypatch.setattr(auth, "_remembered", {})
     settings.cache_clear()
@@ -184,9 +185,13 @@ def test_clocks_may_differ_by_a_few_seconds() -> None:
     assert bearer(iat=now + 3, nbf=now + 3).user_id == "ann"
 
 
-@pytest.mark.parametrize("role", list(Role))
-def test_every_role_is_known_by_its_name(role: Role) -> None:
+@pytest.mark.parametrize("role", auth.CLAIMED_ROLES)
+def test_every_role_that_can_be_claimed_is_known_by_its_name(role: Role) -> None:
     assert bearer(role=role.value).role is role
+
+
+def test_every_role_but_the_schedulers_can_be_claimed() -> None:
+    assert set(Role) - set(auth.CLAIMED_ROLES) == {Role.SCHEDULER}
 
 
 def test_the_role_is_read_from_the_claim_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +214,67 @@ def test_a_user_id_has_1_to_128_characters(user_id: str) -> None:
 @pytest.mark.parametrize("user_id", ["", "a" * 129, "a\0", "a\nb", "\x1b[2J", "a\x7f", "\u202ea", "\ud800", 7, ["a"]])
 def test_a_user_id_that_cannot_be_stored_or_logged_is_refused(user_id: object) -> None:
     assert "sub" in rejection(token(sub=user_id))
+
+
+# The scheduler, whose tokens name an account and no role
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("SCHEDULER_ACCOUNT", "jobs@project.iam.gserviceaccount.com")
+    settings.cache_clear()
+    return "jobs@project.iam.gserviceaccount.com"
+
+
+def test_the_scheduler_is_told_by_its_account(account: str) -> None:
+    caller = bearer(sub="104", role=None, email=account, email_verified=True)
+
+    assert caller == Caller("104", Role.SCHEDULER)
+
+
+def test_the_schedulers_account_is_the_scheduler_whatever_role_its_token_names(account: str) -> None:
+    assert bearer(role="player", email=account, email_verified=True).role is Role.SCHEDULER
+
+
+@pytest.mark.parametrize("verified", [None, False, "true", 1, "false", [True]])
+def test_an_account_that_the_issuer_did_not_verify_is_nobody(account: str, verified: object) -> None:
+    with pytest.raises(RoleNotAllowed):
+        bearer(role=None, email=account, email_verified=verified)
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        None,
+        "",
+        "another@project.iam.gserviceaccount.com",
+        "JOBS@project.iam.gserviceaccount.com",
+        "jobs@project.iam.gserviceaccount.com ",
+        ["jobs@project.iam.gserviceaccount.com"],
+        True,
+    ],
+)
+def test_another_account_is_not_the_scheduler(account: str, email: object) -> None:
+    with pytest.raises(RoleNotAllowed):
+        bearer(role=None, email=email, email_verified=True)
+    assert bearer(role="player", email=email, email_verified=True).role is Role.PLAYER
+
+
+def test_nobody_becomes_the_scheduler_by_claiming_its_role(account: str) -> None:
+    with pytest.raises(RoleNotAllowed, match="role must be one of player, manager, service"):
+        bearer(role="scheduler")
+
+
+@pytest.mark.parametrize("email", [None, "", "jobs@project.iam.gserviceaccount.com"])
+@pytest.mark.parametrize("setting", [None, ""])
+def test_without_an_account_in_the_settings_there_is_no_scheduler(
+    monkeypatch: pytest.MonkeyPatch, setting: str | None, email: str | None
+) -> None:
+    if setting is not None:
+        monkeypatch.setenv("SCHEDULER_ACCOUNT", setting)
+    settings.cache_clear()
+    with pytest.raises(RoleNotAllowed):
+        bearer(role=None, email=email, email_verified=True)
 
 
 # Who is not

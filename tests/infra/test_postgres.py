@@ -3,10 +3,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
+from threading import Barrier, Thread
 from time import monotonic, sleep
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from pg8000.native import Connection
 
 from infra import postgres
-from infra.postgres import BinariesNotFound, Cluster, ClusterInUse, ServerDidNotStart, find_binaries, running
+from infra.postgres import BinariesNotFound, Cluster, ClusterInUse, ServerDidNotStart, find_binaries, running, shared
 
 REPOSITORY = Path(__file__).parents[2]
 DEBIAN_15 = "/usr/lib/postgresql/15/bin"
@@ -180,6 +181,42 @@ def test_two_at_once_are_one_server_and_one_error_that_names_it(cluster: Cluster
     assert ask(cluster, "SELECT 42") == 42
 
 
+def test_who_shares_a_server_finds_it_and_leaves_it_running(cluster: Cluster) -> None:
+    with shared(cluster.data_dir) as same:
+        assert same.dsn("postgres") == cluster.dsn("postgres")
+        assert ask(same, "SELECT 42") == 42
+    assert ask(cluster, "SELECT 42") == 42
+
+
+def test_the_first_to_share_a_server_stops_it_after_the_last_has_left(data_dir: Path) -> None:
+    with ExitStack() as others:
+        first = ExitStack()
+        pid = first.enter_context(shared(data_dir)).pid
+        other = others.enter_context(shared(data_dir))
+        leaving = Thread(target=first.close)
+        leaving.start()
+        leaving.join(timeout=0.5)
+        assert leaving.is_alive()
+        assert ask(other, "SELECT 42") == 42
+    leaving.join()
+    assert not lives(pid)
+
+
+def test_of_several_who_share_a_new_folder_at_once_all_get_the_same_server(data_dir: Path) -> None:
+    start = Barrier(4, timeout=60)
+
+    def started_at(_: int) -> Any:
+        start.wait()
+        with shared(data_dir) as cluster:
+            try:
+                return ask(cluster, "SELECT pg_postmaster_start_time()")
+            finally:
+                start.wait()
+
+    with ThreadPoolExecutor(4) as crowd:
+        assert len(set(crowd.map(started_at, range(4)))) == 1
+
+
 def test_the_server_stops_when_its_parent_is_killed(data_dir: Path) -> None:
     with start_in_another_process(data_dir) as parent:
         assert parent.stdout
@@ -228,6 +265,8 @@ def test_a_path_too_long_for_a_socket_gets_a_short_one_which_stays(data_dir: Pat
             cluster.kill()
             cluster.start()
             assert cluster.socket == socket
+            with shared(data_dir) as same:
+                assert ask(same, "SELECT 42") == 42
         finally:
             cluster.stop()
             cluster.socket.rmdir()
