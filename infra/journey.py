@@ -231,7 +231,7 @@ def fall_asleep(story: Story, ada: Person, session: str, lesson_id: str) -> None
     Person("scheduler", Role.SCHEDULER).send(200, "POST", "/jobs/sweep-stale-sessions")
     latest, *_ = ada.send(200, "GET", f"/video/users/{ada.user_id}/lessons/{lesson_id}/progress")["sessions"]
     story.tell(
-        "Her laptop falls asleep for six minutes (here, a moment). The sweep comes by.",
+        "Her laptop sleeps for six minutes (here, a moment). The sweep comes by.",
         200,
         answer=f"The session is {latest['status']}: it ended with its last sign of life.",
     )

@@ -282,6 +282,13 @@ class Generator(GenerateJsonSchema):
             return inner | {"type": [inner["type"], "null"]}
         return super().nullable_schema(schema)
 
+    def tuple_schema(self, schema: core_schema.TupleSchema) -> Schema:
+        made = super().tuple_schema(schema)
+        first, *others = made["prefixItems"]
+        if all(other == first for other in others):
+            made["items"] = made.pop("prefixItems")[0]
+        return made
+
     def function_after_schema(self, schema: core_schema.AfterValidatorFunctionSchema) -> Schema:
         pattern = PATTERNS.get(schema["function"]["function"])
         return super().function_after_schema(schema) | ({"pattern": pattern} if pattern else {})

@@ -176,7 +176,8 @@ def send(method: str, path: str, **options: Any) -> TestResponse:
     assert function is not None, f"nothing answers at {path}"
     given = {name: value for name, value in options.items() if value is not None}
     response = function.app.test_client().open(path, method=method, **given)
-    assert described.problems(method, function.endpoint.path, response) == []
+    unlike = described.problems(method, function.endpoint.path, response)
+    assert not unlike, unlike
     return response
 
 

@@ -1,4 +1,4 @@
-"""The three stores that an archive may lie in, each real: a folder, S3 as moto serves it, Cloud Storage as its emulator.
+"""The three stores that an archive may lie in: a folder, S3 as moto serves it, Cloud Storage as its emulator does.
 
     python -m tests.stores s3|gs|refusing      serve one until the standard input ends; prints the port
 
@@ -35,9 +35,11 @@ class Stores:
         return {"file": lambda: folder.as_uri(), "s3": self._s3, "gs": self._gs}[kind]()
 
     def without_a_bucket(self, kind: str) -> str:
-        return {"file": lambda: "file:///dev/null/gone", "s3": lambda: self._s3("gone"), "gs": lambda: self._gs("gone")}[
-            kind
-        ]()
+        return {
+            "file": lambda: "file:///dev/null/gone",
+            "s3": lambda: self._s3("gone"),
+            "gs": lambda: self._gs("gone"),
+        }[kind]()
 
     def that_refuses(self, kind: str) -> str:
         """One that we have no right to write to."""
@@ -124,5 +126,6 @@ def serve_refusing() -> str:
 
 
 if __name__ == "__main__":
-    print({"s3": serve_s3, "gs": serve_gs, "refusing": serve_refusing}[sys.argv[1]](), flush=True)
+    sys.stdout.write({"s3": serve_s3, "gs": serve_gs, "refusing": serve_refusing}[sys.argv[1]]() + "\n")
+    sys.stdout.flush()
     sys.stdin.read()
