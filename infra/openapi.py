@@ -29,8 +29,10 @@ from common.errors import Problem
 from common.http import IDENTIFIER, KEY, MAX_BODY_BYTES, UUID_TEXT, Endpoint
 from common.models import (
     Answer,
+    BulkItem,
     BulkResult,
     ProgressRecorded,
+    RecordBulkProgress,
     Request,
     wire_name,
     without_control_characters,
@@ -296,12 +298,16 @@ class Generator(GenerateJsonSchema):
 
 def schemas(endpoints: Iterable[Endpoint]) -> Schema:
     """Every request, answer and problem by its class's name; each member with the meaning of its word."""
-    requests = {endpoint.body for endpoint in endpoints if endpoint.body}
+    requests: set[type[Request]] = {endpoint.body for endpoint in endpoints if endpoint.body}
+    if RecordBulkProgress in requests:
+        requests.add(BulkItem)
     answers = {answer for endpoint in endpoints for answer in endpoint.answers}
     wanted: list[Any] = [(model, "validation") for model in requests]
     wanted += [(model, "serialization") for model in answers]
     _, made = models_json_schema(wanted, ref_template="#/components/schemas/{model}", schema_generator=Generator)
     found: Schema = made["$defs"]
+    if BulkItem in requests:  # SkipValidation put it in place
+        found[RecordBulkProgress.__name__]["properties"]["items"]["items"] = reference(BulkItem)
     for model, schema in found.items():
         schema.pop("title", None)  # the key says it
         for name, member in schema.get("properties", {}).items():

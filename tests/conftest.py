@@ -46,12 +46,15 @@ def server_url() -> Iterator[str]:
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
-    with TemporaryDirectory(prefix="watchledger-tests-", dir="/tmp") as folder, postgres.running(
-        open_to_postgres(folder),
-        durable=False,
-        pg_bin=os.environ.get("PG_BIN"),
-        settings={"shared_preload_libraries": "pg_stat_statements", "shared_buffers": "256MB"},
-    ) as cluster:
+    with (
+        TemporaryDirectory(prefix="watchledger-tests-", dir="/tmp") as folder,
+        postgres.running(
+            open_to_postgres(folder),
+            durable=False,
+            pg_bin=os.environ.get("PG_BIN"),
+            settings={"shared_preload_libraries": "pg_stat_statements", "shared_buffers": "256MB"},
+        ) as cluster,
+    ):
         yield cluster.dsn("postgres")
 
 

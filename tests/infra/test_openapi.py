@@ -157,21 +157,24 @@ def complaints(document: Any) -> list[str]:
     defined = {f"{kind}/{name}" for kind in ("schemas", "responses") for name in document["components"][kind]}
     found += [f"{name}: referred to, but not defined" for name in sorted(referred - defined)]
     found += [f"{name}: defined, but not used" for name in sorted(defined - referred)]
-    found += [f"{place}: an array of what?" for place in arrays_without_items(document["components"], "components")]
-    for name, schema in document["components"]["schemas"].items():
-        inherited = document["components"]["schemas"]["Problem"]["properties"] if "allOf" in schema else {}
-        for member, content in schema.get("properties", {}).items():
-            if not content.get("description") and member not in inherited:
-                found.append(f"{name}.{member} is not described")
+    for place, schema in schemas(document["components"]["schemas"]):
+        if schema.get("type") == "array" and "items" not in schema:
+            found.append(f"{place}: an array of what?")
+        for name, member in schema.get("properties", {}).items() if "allOf" not in schema else ():
+            if not member.get("description"):
+                found.append(f"{place}.{name} is not described")
     return found
 
 
-def arrays_without_items(part: Any, place: str) -> Iterator[str]:
+def schemas(part: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every schema in a part of the document, however deep, by its place."""
     if isinstance(part, dict):
-        if part.get("type") == "array" and "items" not in part:
-            yield place
+        yield place, part
         for name, inner in part.items():
-            yield from arrays_without_items(inner, f"{place} {name}")
+            yield from schemas(inner, f"{place} {name}".strip())
+    if isinstance(part, list):
+        for inner in part:
+            yield from schemas(inner, place)
 
 
 def validator(document: Any, schema: Any) -> Any:
