@@ -370,7 +370,7 @@ def test_a_close_that_waited_for_a_heartbeat_finds_the_stale_session_open(
 
 
 def test_progress_that_races_the_sweep_is_not_lost(judge: Judge, witnesses: Witnesses) -> None:
-    for witness in witnesses(200):
+    for witness in witnesses(50):
         witness.record(segment(0, 10))
         sweep = partial(witness.sweep, witness.session_id)
 
@@ -381,7 +381,7 @@ def test_progress_that_races_the_sweep_is_not_lost(judge: Judge, witnesses: Witn
 
 
 def test_a_session_that_is_closed_while_two_sweeps_end_it_is_closed(judge: Judge, witnesses: Witnesses) -> None:
-    for witness in witnesses(200):
+    for witness in witnesses(50):
         witness.record(segment(0, 10))
         sweep = partial(witness.sweep, witness.session_id)
 
@@ -471,7 +471,7 @@ def test_a_start_and_an_assignment_wait_for_each_other(database_url: str, witnes
 def test_an_assignment_that_races_closing_and_progress_counts_all_of_it(
     judge: Judge, witnesses: Witnesses, attempt: str
 ) -> None:
-    for witness in witnesses(100):
+    for witness in witnesses(50):
         closed, unclosed = witness.session_id, witness.open()
         witness.record(segment(0, 10), session=closed)
         witness.close(closed)
@@ -495,7 +495,7 @@ def test_an_assignment_that_races_closing_and_progress_counts_all_of_it(
 def test_an_assignment_that_is_taken_back_while_sessions_close_leaves_no_credit(
     judge: Judge, witnesses: Witnesses
 ) -> None:
-    for witness in witnesses(200):
+    for witness in witnesses(50):
         credited, other = witness.session_id, witness.open()
         witness.record(segment(0, 10), session=credited)
         witness.assign()
