@@ -212,6 +212,8 @@ class Pool:
             tx.control("BEGIN")
             yield tx.one("try_lock", Row, name=name)["is_ours"]
         finally:
+            with suppress(*FAILURES):
+                tx.control("ROLLBACK")  # closing alone would leave the server to notice when it may
             tx.close()
 
     def _lend(self, tx: Tx, work: Callable[[Tx], T]) -> T:

@@ -79,7 +79,7 @@ def test_its_connections_have_their_limits_from_the_start_and_are_reused(pool: P
 
     [first, second] = map(look, range(2))
     assert first == second
-    assert first[0][1:] == ["2s", "1500ms", "10s", "15min", "UTC", "watchledger"]
+    assert first[0][1:] == ["2s", "1500ms", "10s", "15min", "UTC", "force_generic_plan", "watchledger"]
 
 
 def test_each_statement_is_its_own_transaction(pool: Pool, database_url: str) -> None:
