@@ -53,7 +53,7 @@ def prepare(url: str, viewers: Sequence[Viewer], folder: Path) -> Path:
             )
         connection.run("ANALYZE bench_viewer")
     # pgbench numbers each mention of a variable anew, so each has to say its type
-    statement = re.sub(r"(?<!:):(session_id|user_id|segments|seeks)\b(?!::)", typed, db.sql("record_progress"))
+    statement = re.sub(r"(?<!:):(session_id|user_id|events)\b(?!::)", typed, db.sql("record_progress"))
     script = folder / "pgbench.sql"
     script.write_text(SCRIPT.read_text().format(record_progress=statement.replace(":ended", "false")))
     return script

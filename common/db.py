@@ -11,6 +11,7 @@ repeated without harm, so work whose connection broke is done once more on a new
 hears of it within `STATEMENT_TIMEOUT_MS` and half a second.
 """
 
+import math
 import ssl
 import threading
 import time
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import pg8000.core
 from pg8000.core import CoreConnection
 from pg8000.exceptions import DatabaseError as DatabaseError
 from pg8000.exceptions import InterfaceError as InterfaceError
@@ -39,10 +41,14 @@ Connect = Callable[[float], CoreConnection]  # within so many seconds
 ATTEMPTS = 3
 WAIT_FOR_CONNECTION_S = 0.4
 CONNECT_TIMEOUT_S = 1.2  # long enough for the second try of TCP, which comes after one second
-SPARE_S = 0.5  # what a piece of work may take beside the database's own time limit
+SPARE_S = 0.4  # what a piece of work may take beside the database's own time limit, and the rounding of it
 PAUSE_S = 0.02  # before a transaction is done again that stood in another's way
 LAST_WORDS_S = 0.1  # to end a transaction whose time is over
 TIMESTAMPTZ_OID = 1184
+
+# The driver asks for an answer to each message (Flush) of a statement and then to all of them (Sync). Only the last is
+# needed: one packet and one wake-up instead of three.
+pg8000.core.FLUSH_MSG = b""
 
 # SQLSTATEs (PostgreSQL, appendix A): classes and codes after which …
 LOST = ("08", "57P", "25P03", "25006")  # … the connection is of no use any more
@@ -60,6 +66,7 @@ class Tx:
         connection.register_in_adapter(TIMESTAMPTZ_OID, datetime.fromisoformat)  # the fast way
         self.connection = connection
         self.deadline = deadline
+        self._limit_s = 0.0
         self.is_usable = True  # not while an answer is outstanding, and never again if it did not come
         self._statements: dict[str, tuple[PreparedStatement, list[str]]] = {}
 
@@ -101,7 +108,10 @@ class Tx:
 
     def _ask(self, send: Callable[..., Any], *args: object, **params: object) -> Any:
         """The server's answer to what the driver sends; only if it was read to its end may the next follow."""
-        self.connection._usock.settimeout(max(self.deadline - time.monotonic(), LAST_WORDS_S))
+        limit_s = max(math.ceil((self.deadline - time.monotonic()) * 10) / 10, LAST_WORDS_S)
+        if limit_s != self._limit_s:  # in tenths: it is the same most often, and setting it is a system call
+            self.connection._usock.settimeout(limit_s)
+            self._limit_s = limit_s
         self.is_usable = False
         try:
             answer = send(*args, **params)

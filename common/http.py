@@ -151,7 +151,8 @@ def alternatives(annotation: Any) -> tuple[Any, ...]:
 def serve(endpoint: Endpoint, request: flask.Request) -> flask.Response:
     """Answer a request, whatever happens, and write its log line."""
     began = time.perf_counter()
-    trace = logs.Trace.of(request.headers.get("traceparent"), request.headers.get("X-Cloud-Trace-Context"))
+    headers = request.environ  # a look-up in request.headers costs ten times as much
+    trace = logs.Trace.of(headers.get("HTTP_TRACEPARENT"), headers.get("HTTP_X_CLOUD_TRACE_CONTEXT"))
     call = Call(endpoint, request)
     problem: Problem | None = None
     cause: BaseException | None = None
@@ -178,7 +179,7 @@ def serve(endpoint: Endpoint, request: flask.Request) -> flask.Response:
         seconds=time.perf_counter() - began,
         request_size=request.content_length or 0,
         response_size=response.content_length or 0,
-        user_agent=request.headers.get("User-Agent"),
+        user_agent=headers.get("HTTP_USER_AGENT"),
         user_id=call.caller.user_id if call.caller else None,
         role=call.caller.role if call.caller else None,
         problem=problem.type() if problem else None,
@@ -206,7 +207,7 @@ class Call:
         self.arguments = matched
         if request.method not in endpoint.methods:
             raise MethodNotAllowed(endpoint.allow)
-        self.caller = auth.authenticate(request.headers.get("Authorization"))
+        self.caller = auth.authenticate(request.environ.get("HTTP_AUTHORIZATION"))
         if self.caller.role not in endpoint.roles:
             raise RoleNotAllowed(f"The role {self.caller.role} may not do this.")
         arguments = dict(matched)
@@ -223,7 +224,7 @@ class Call:
         raw = read_body(self.input)
         if not raw and self.endpoint.body_is_optional:
             return None
-        if self.request.mimetype != "application/json":
+        if self.request.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() != "application/json":
             raise NotJsonContent
         return parse(model, raw)
 

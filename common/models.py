@@ -209,12 +209,12 @@ class RecordProgress(Request):
     """What was played and where the playhead jumped; at most 500 items. Without any it is a sign of life."""
 
     MAX_ITEMS: ClassVar[int] = 500
-    ITEMS: ClassVar[frozenset[str]] = frozenset({"segments", "seeks"})
+    ITEMS: ClassVar[set[str]] = {"segments", "seeks"}
     TOO_LONG: ClassVar[str] = f"segments and seeks should have at most {MAX_ITEMS} items together"
 
     segments: list[Segment] = Field(default=[], max_length=MAX_ITEMS)
     seeks: list[Seek] = Field(default=[], max_length=MAX_ITEMS)
-    _rejected: list[Rejected] = PrivateAttr(default_factory=list)
+    _rejected: list[Rejected] = PrivateAttr(default=[])  # copied for each
 
     @property
     def rejected(self) -> list[Rejected]:

@@ -3,7 +3,7 @@
 from typing import cast
 from uuid import UUID, uuid5
 
-from pydantic import JsonValue, TypeAdapter
+from pydantic import JsonValue
 from pydantic_core import to_json
 
 from common import db, sessions
@@ -18,13 +18,8 @@ from common.models import (
     ProgressRecorded,
     RecordBulkProgress,
     RecordProgress,
-    Seek,
-    Segment,
 )
 from common.parsing import parse
-
-SEGMENTS: TypeAdapter[list[Segment]] = TypeAdapter(list[Segment])
-SEEKS: TypeAdapter[list[Seek]] = TypeAdapter(list[Seek])
 
 
 def record(caller: Caller, session_id: UUID, progress: RecordProgress) -> ProgressRecorded:
@@ -44,8 +39,7 @@ def record(caller: Caller, session_id: UUID, progress: RecordProgress) -> Progre
     events: Row = {
         "session_id": session_id,
         "user_id": sessions.owner(caller, session_id),
-        "segments": SEGMENTS.dump_json(progress.segments).decode(),
-        "seeks": SEEKS.dump_json(named(session_id, progress)).decode(),
+        "events": named(session_id, progress),
     }
     recorded = db.maybe("record_progress", Row, ended=False, **events) or record_ended(events)
     conflicts = []
@@ -77,15 +71,20 @@ def record_ended(tx: db.Tx, events: Row) -> Row:
     return recorded
 
 
-def named(session_id: UUID, progress: RecordProgress) -> list[Seek]:
-    """The seeks, each with an identity: its own, or one made of the request's content and its place in it."""
+def named(session_id: UUID, progress: RecordProgress) -> str:
+    """The items as JSON, each with an identity: its own, or one made of the request's content and its place in it."""
+    content = items(progress)
     if all(seek.client_event_id for seek in progress.seeks):
-        return progress.seeks
-    content = SEGMENTS.dump_json(progress.segments) + SEEKS.dump_json(progress.seeks)
-    return [
-        seek.model_copy(update={"client_event_id": seek.client_event_id or uuid5(session_id, f"{place} {content!r}")})
+        return content
+    seeks = [
+        seek.model_copy(update={"client_event_id": seek.client_event_id or uuid5(session_id, f"{place} {content}")})
         for place, seek in enumerate(progress.seeks)
     ]
+    return items(progress.model_copy(update={"seeks": seeks}))
+
+
+def items(progress: RecordProgress) -> str:
+    return progress.__pydantic_serializer__.to_json(progress, include=RecordProgress.ITEMS).decode()
 
 
 def record_bulk(caller: Caller, bulk: RecordBulkProgress) -> BulkRecorded:

@@ -4,11 +4,10 @@
 --
 -- :session_id  uuid
 -- :user_id     text
--- :segments    jsonb  as in record_progress
--- :seeks       jsonb  as in record_progress
+-- :events      jsonb  as in record_progress
 -- many rows, one for each event in conflict: client_event_id
 SELECT sent.client_event_id
-FROM jsonb_to_recordset(:segments::jsonb) AS sent (
+FROM jsonb_to_recordset(:events::jsonb -> 'segments') AS sent (
     client_event_id uuid, start_ms int, end_ms int, speed numeric, occurred_at timestamptz
 )
 INNER JOIN watch_segment AS stored ON sent.client_event_id = stored.client_event_id
@@ -17,7 +16,7 @@ WHERE stored.session_id = :session_id AND stored.user_id = :user_id
     IS DISTINCT FROM (stored.start_ms, stored.end_ms, stored.speed, stored.occurred_at)
 UNION ALL
 SELECT sent.client_event_id
-FROM jsonb_to_recordset(:seeks::jsonb) AS sent (
+FROM jsonb_to_recordset(:events::jsonb -> 'seeks') AS sent (
     client_event_id uuid, from_ms int, to_ms int, occurred_at timestamptz
 )
 INNER JOIN seek_event AS stored ON sent.client_event_id = stored.client_event_id

@@ -6,8 +6,8 @@
 --
 -- :session_id  uuid
 -- :user_id     text
--- :segments    jsonb  [{client_event_id, start_ms, end_ms, effective_ms, speed, occurred_at}]
--- :seeks       jsonb  [{client_event_id, from_ms, to_ms, allowed, reason, occurred_at}]
+-- :events      jsonb  {segments: [{client_event_id, start_ms, end_ms, effective_ms, speed, occurred_at}],
+--                     seeks: [{client_event_id, from_ms, to_ms, allowed, reason, occurred_at}]}
 -- :ended       boolean  false: only an open session; true: an ended one too, the caller has locked its attempts
 -- one row or none: session_id, attempt_id, status, late, accepted, coverage_ms, effective_ms, max_verified_ms,
 --   resume_ms (the attempt's, with this session's live), seek_policy
@@ -55,7 +55,7 @@ new_segment AS (
         coalesce(sent.occurred_at, moment.recorded_at + sent.place * interval '1 microsecond'),
         moment.recorded_at
     FROM moment
-    CROSS JOIN ROWS FROM (jsonb_to_recordset(:segments::jsonb) AS (
+    CROSS JOIN ROWS FROM (jsonb_to_recordset(:events::jsonb -> 'segments') AS (
         client_event_id uuid, start_ms int, end_ms int, effective_ms int, speed numeric, occurred_at timestamptz
     )) WITH ORDINALITY AS sent (client_event_id, start_ms, end_ms, effective_ms, speed, occurred_at, place)
     ON CONFLICT DO NOTHING
@@ -122,7 +122,7 @@ new_seek AS (
                 ) ELSE 0 END AS skipped_ms
             FROM session
             CROSS JOIN gained
-            CROSS JOIN ROWS FROM (jsonb_to_recordset(:seeks::jsonb) AS (
+            CROSS JOIN ROWS FROM (jsonb_to_recordset(:events::jsonb -> 'seeks') AS (
                 client_event_id uuid, from_ms int, to_ms int, allowed boolean, reason text, occurred_at timestamptz
             )) WITH ORDINALITY AS sent (client_event_id, from_ms, to_ms, allowed, reason, occurred_at, place)
         ) AS skipped

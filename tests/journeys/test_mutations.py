@@ -44,7 +44,7 @@ READ_TOTALS = """
 INSERT_SEGMENTS = """
     INSERT INTO watch_segment
     SELECT :session_id, client_event_id, :user_id, start_ms, end_ms, effective_ms, speed, now(), now()
-    FROM jsonb_to_recordset(:segments::jsonb) AS sent (
+    FROM jsonb_to_recordset(:events::jsonb -> 'segments') AS sent (
         client_event_id uuid, start_ms int, end_ms int, effective_ms int, speed numeric
     )
     ON CONFLICT DO NOTHING
@@ -109,8 +109,8 @@ def test_effective_time_of_what_was_sent_rather_than_inserted_is_caught(own_url:
     record = changed(
         "record_progress",
         "coalesce(sum(effective_ms), 0) AS effective_ms",
-        "(SELECT coalesce(sum((sent ->> 'effective_ms')::int), 0) FROM jsonb_array_elements(:segments::jsonb) AS sent)"
-        " AS effective_ms",
+        "(SELECT coalesce(sum((sent ->> 'effective_ms')::int), 0)"
+        " FROM jsonb_array_elements(:events::jsonb -> 'segments') AS sent) AS effective_ms",
     )
     with mistaken(own_url, record_progress=record) as (judge, witness):
         retries_in_turn(own_url, witness)
@@ -147,8 +147,7 @@ def differing(judge: Judge, witness: Witness) -> dict[str, set[str]]:
 def read_add_write(caller: Caller, session_id: UUID, body: RecordProgress) -> ProgressRecorded:
     session = {"session_id": session_id, "user_id": caller.user_id}
     before = db.one("read_totals", Row, **session)
-    segments = progress.SEGMENTS.dump_json(body.segments).decode()
-    new = db.many("insert_segments", Row, segments=segments, **session)
+    new = db.many("insert_segments", Row, events=progress.items(body), **session)
     stretches = [before["coverage"].strip("{}"), *(row["stretch"] for row in new)]
     db.many(
         "write_totals",
