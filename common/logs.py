@@ -64,7 +64,7 @@ def request(
 ) -> None:
     """Write the line of a request; `url` has no user in it, `cause` is told by type and place, not by its words."""
     line: dict[str, object] = {
-        "severity": "ERROR" if status >= 500 else "WARNING" if status == 429 else "INFO",
+        "severity": "ERROR" if status >= 500 else "INFO",
         "message": f"{method} {url} {status}",
         "httpRequest": {
             "requestMethod": method,

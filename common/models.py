@@ -134,6 +134,7 @@ AttemptStatus = Literal["active", "completed"]
 SeekPolicy = Literal["free", "flag", "block"]
 IntegrityPolicy = Literal["flag", "exclude"]
 Integrity = Literal["plausible", "exceeds_wall_clock"]
+WhyNot = Literal["unassigned", "integrity"]
 WaitingFor = Literal[
     "open_sessions",  # a session may still be watched
     "late_data",  # something came while it was being archived: the next run begins with that
@@ -272,6 +273,14 @@ class HistoryQuery(Request):
     lesson_id: Identifier | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: UUID | None = None
+
+
+class EngagementQuery(Request):
+    """Into how many parts a lesson is cut at most."""
+
+    model_config = ConfigDict(strict=False)
+
+    buckets: Annotated[int, Field(ge=1, le=200)] = 100
 
 
 class SessionStarted(Answer):
@@ -429,6 +438,116 @@ class Lesson(Answer):
     credit_window_days: int
     max_credit_ratio: float
     integrity_policy: IntegrityPolicy
+
+
+class EvidentSkip(Answer):
+    """A seek that was a skip, or was not allowed."""
+
+    from_ms: Second
+    to_ms: Second
+    skipped_ms: Second
+    still_unwatched_ms: Second
+    is_skip: bool
+    allowed: bool
+    reason: str | None
+    occurred_at: datetime
+    received_at: datetime
+
+
+class EvidentSession(Answer):
+    """A session that was opened in an attempt or credited to it; `skips` is null once its raw record is archived."""
+
+    session_id: UUID
+    attempt_id: UUID
+    attempt_no: int
+    status: SessionStatus
+    is_assigned: bool
+    credited_attempt_id: UUID | None
+    is_archived: bool
+    started_at: datetime
+    ended_at: datetime | None
+    last_heartbeat_at: datetime
+    client_info: dict[str, JsonValue] | None
+    coverage_ms: Second
+    effective_ms: Second
+    wall_clock_ms: Second
+    integrity: Integrity
+    exceeds_wall_clock_ms: Second
+    coverage: Ranges
+    rewatched: Ranges
+    seek_count: int
+    skip_count: int
+    counts: bool
+    why_not: WhyNot | None
+    skips: list[EvidentSkip] | None
+
+
+class Shortfall(Answer):
+    """What an attempt lacks to be completed."""
+
+    threshold_ratio: float | None
+    completion_ratio: float | None
+    short_ms: Second | None
+    unwatched: Ranges | None
+
+
+class EvidentAttempt(Answer):
+    attempt_id: UUID
+    attempt_no: int
+    status: AttemptStatus
+    is_assigned: bool
+    started_at: datetime
+    completed_at: datetime | None
+    coverage_ms: Second
+    coverage_ratio: float | None
+    effective_ms: Second
+    max_verified_ms: Second
+    resume_ms: Second | None
+    coverage: Ranges
+    rewatched: Ranges
+    skipped: Ranges
+    missing: Shortfall
+    credited_ms: Second
+    integrity: Integrity
+    exceeds_wall_clock_ms: Second
+    sessions: list[EvidentSession]
+
+
+class Evidence(Answer):
+    """What is known of a user at a lesson: the latest 20 attempts, and what belongs to them of the latest 100 sessions.
+
+    `truncated` when there are more.
+    """
+
+    user_id: str
+    lesson_id: str
+    duration_ms: Second | None
+    policy: Lesson
+    is_assigned: bool
+    attempts: list[EvidentAttempt]
+    truncated: bool
+
+
+class Bucket(Answer):
+    """A part of a lesson: how many learners watched it, each by the share of it that they did."""
+
+    start_ms: Second
+    end_ms: Second
+    watched: float
+    rewatched: float
+    skipped: float
+
+
+class EngagementSummarized(Answer):
+    """How a lesson was watched, by everybody together."""
+
+    lesson_id: str
+    duration_ms: Second | None
+    learners: int
+    completed: int
+    average_coverage_ratio: float | None
+    bucket_ms: Second | None
+    buckets: list[Bucket]
 
 
 class LessonAssigned(Answer):

@@ -9,6 +9,8 @@
 --
 -- user_id is in every key of what belongs to a person: a row cannot be reached through somebody else's id, and the
 -- tables can be spread over machines by it.
+--
+-- Which function may do what with it stands in docs/privileges.md.
 
 -- One video, and what is expected of those who watch it.
 CREATE TABLE lesson (
@@ -99,6 +101,9 @@ CREATE TABLE watch_session (
     segment_count         int            NOT NULL DEFAULT 0,       -- how many segments it has
     seek_count            int            NOT NULL DEFAULT 0,       -- how many seeks it has
     skip_count            int            NOT NULL DEFAULT 0,       -- how many of them are skips
+    rewatched             int4multirange NOT NULL DEFAULT '{}',    -- where two or more of its segments lie
+    jumped_over           int4multirange NOT NULL DEFAULT '{}',    -- where its skips went over; both are noted when it
+                                                                   -- ends, and anew when something comes late
     last_position_ms      int,                                     -- where the latest segment ended
     last_position_at      timestamptz,                             -- when that was, as far as the client says so and
                                                                    -- not in the future
@@ -129,6 +134,9 @@ CREATE INDEX session_by_credited_attempt ON watch_session (credited_attempt_id) 
 CREATE INDEX session_by_user_and_lesson ON watch_session (user_id, lesson_id, started_at);
 -- A user's unassigned history, the newest first.
 CREATE INDEX unassigned_session_by_user ON watch_session (user_id, session_id) WHERE NOT is_assigned;
+-- Who watched a lesson, for its engagement; and who completed it.
+CREATE INDEX session_by_lesson ON watch_session (lesson_id);
+CREATE INDEX completed_attempt_by_lesson ON lesson_attempt (lesson_id, user_id) WHERE status = 'completed';
 -- The sweep looks at the open sessions only, however many ended.
 CREATE INDEX open_session ON watch_session (session_id) WHERE status = 'open';
 
@@ -315,6 +323,59 @@ BEGIN ATOMIC
         AND (s.exceeds_wall_clock_ms = 0 OR NOT honest_only);
 END;
 
+-- What a session watched again (two or more of its segments lie there) and what its skips jumped over, from its raw
+-- rows. Behind the furthest end so far nothing is seen twice, so each segment is compared with that only.
+--
+-- Planned at each call, when the session is known: only its month's partitions are opened and locked.
+CREATE FUNCTION session_ground(
+    of_session_id uuid, of_user_id text, OUT rewatched int4multirange, OUT jumped_over int4multirange
+)
+    LANGUAGE plpgsql STABLE SET plan_cache_mode = 'force_custom_plan'
+AS $$
+BEGIN
+    SELECT coalesce(range_agg(int4range(g.start_ms, least(g.end_ms, g.reach))), '{}') INTO rewatched
+    FROM (
+        SELECT
+            start_ms,
+            end_ms,
+            max(end_ms) OVER (ORDER BY start_ms ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reach
+        FROM watch_segment
+        WHERE session_id = of_session_id AND user_id = of_user_id
+    ) AS g
+    WHERE g.reach > g.start_ms;
+    SELECT coalesce(range_agg(int4range(k.from_ms, k.to_ms)), '{}') INTO jumped_over
+    FROM seek_event AS k
+    WHERE k.session_id = of_session_id AND k.user_id = of_user_id AND k.is_skip;
+END
+$$;
+
+-- The first seeks of a session that were skips or not allowed, in the order they occurred; planned as the above.
+CREATE FUNCTION session_skips(of_session_id uuid, of_user_id text, at_most int)
+    RETURNS TABLE (
+        from_ms int,
+        to_ms int,
+        skipped_ms int,
+        is_skip boolean,
+        allowed boolean,
+        reason text,
+        occurred_at timestamptz,
+        recorded_at timestamptz,
+        client_event_id uuid
+    )
+    LANGUAGE plpgsql STABLE ROWS 10 SET plan_cache_mode = 'force_custom_plan'
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        k.from_ms, k.to_ms, k.skipped_ms, k.is_skip, k.allowed, k.reason, k.occurred_at, k.recorded_at,
+        k.client_event_id
+    FROM seek_event AS k
+    WHERE k.session_id = of_session_id AND k.user_id = of_user_id AND (k.is_skip OR NOT k.allowed)
+    ORDER BY k.occurred_at, k.client_event_id
+    LIMIT at_most;
+END
+$$;
+
 -- Session ids are UUIDv7: the first 48 bits are the milliseconds since 1970, so a month of sessions is a range of ids.
 
 CREATE FUNCTION month_starts_at_id(month date) RETURNS uuid
@@ -334,7 +395,7 @@ CREATE FUNCTION month_of_id(session_id uuid) RETURNS date
 -- A month that has not begun is attached beside the writers. One that has may have rows in the default partition:
 -- writers wait at the door, before they choose a partition, while these move.
 CREATE FUNCTION ensure_month(month date, OUT outcome text, OUT rows_moved bigint)
-    LANGUAGE plpgsql SET lock_timeout = '500ms'
+    LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '500ms' SET search_path = public, pg_temp
 AS $$
 DECLARE
     first_day date := date_trunc('month', month);
@@ -349,7 +410,10 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('watchledger.months', 0));
     FOREACH parent IN ARRAY ARRAY['watch_segment', 'seek_event'] LOOP
         of_month := parent || to_char(first_day, '_YYYYMM');
-        CONTINUE WHEN to_regclass(of_month) IS NOT NULL;
+        CONTINUE WHEN EXISTS (  -- to_regclass may remember what was there before we waited for the lock
+            SELECT FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+            WHERE i.inhparent = parent::regclass AND c.relname = of_month
+        );
         IF first_day <= (clock_timestamp() AT TIME ZONE 'UTC')::date + 1 THEN
             EXECUTE format('LOCK TABLE ONLY %I IN SHARE ROW EXCLUSIVE MODE', parent);
         END IF;
@@ -380,7 +444,7 @@ $$;
 --
 -- The month's own tables are locked first, where nobody else waits, and their parents last and for a moment.
 CREATE FUNCTION drop_month(month date, sealed_at timestamptz) RETURNS text
-    LANGUAGE plpgsql SET lock_timeout = '500ms'
+    LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '500ms' SET search_path = public, pg_temp
 AS $$
 DECLARE
     end_day date := month + interval '1 month';
@@ -390,7 +454,10 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('watchledger.months', 0));
     parents := ARRAY(
         SELECT p FROM unnest(ARRAY['watch_segment', 'seek_event']) AS p
-        WHERE to_regclass(p || to_char(month, '_YYYYMM')) IS NOT NULL
+        WHERE EXISTS (  -- to_regclass may remember what was there before we waited for the lock
+            SELECT FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+            WHERE i.inhparent = p::regclass AND c.relname = p || to_char(month, '_YYYYMM')
+        )
     );
     IF parents = '{}' THEN
         RETURN 'gone';

@@ -83,6 +83,43 @@ WORDS = {
     "creditWindowDays": "How long before an assignment a session may have started to be credited to it, in days.",
     "maxCreditRatio": "How much of the lesson can be credited at most, 0 to 1.",
     "integrityPolicy": "Whether sessions that claim too much still count for completing: `flag` yes, `exclude` no.",
+    # evidence
+    "policy": "The lesson's, as it is now.",
+    "Evidence.isAssigned": "Whether the latest attempt is an assigned one.",
+    "attempts": "The user's attempts at the lesson, the newest first, at most 20.",
+    "truncated": "Whether there are more attempts or sessions than are told.",
+    "EvidentAttempt.sessions": "Those opened in it and those credited to it, the newest first, of the latest 100.",
+    "coverage": "What was seen: ranges `[start, end]` in seconds, in order, the ends not included.",
+    "EvidentAttempt.rewatched": "What was seen twice or more, in one session or in several: ranges in seconds.",
+    "EvidentSession.rewatched": "What was seen twice or more in it: ranges `[start, end]` in seconds.",
+    "EvidentAttempt.skipped": "What skips went over and is unwatched to this day: ranges `[start, end]` in seconds.",
+    "missing": "What it lacks to be completed, judged without what `integrityPolicy` excludes.",
+    "thresholdRatio": "The lesson's `completionThreshold`: which ratio completing needs; null if none.",
+    "shortSecond": "How much more has to be watched to complete it, in seconds; 0 when nothing, or when it is "
+    "completed; null while that cannot be told because the duration is unknown.",
+    "unwatched": "What is left to see for it: ranges `[start, end]` in seconds; null while the duration is unknown.",
+    "isArchived": "Whether its raw record is in the archive only.",
+    "endedAt": "When it ended, null while it is open.",
+    "wallClockSecond": "How long it was open by the server's clock, up to its end or its last sign of life.",
+    "counts": "Whether it counts in this attempt.",
+    "whyNot": "Why it does not count: `unassigned` (nor credited, so it is in no total of this assigned attempt), or "
+    "`integrity` (in the totals, but the lesson's `integrityPolicy` excludes it from what completing is judged by).",
+    "EvidentSession.skips": "Its jumps that were skips or not allowed, in the order they occurred, the first 100; null "
+    "when it is archived.",
+    "isSkip": "Whether it went over more unwatched video than the lesson's `skipThresholdSecond`.",
+    "receivedAt": "When it was recorded, by the server's clock.",
+    # engagement
+    "buckets": "Into how many parts the lesson is cut at most.",
+    "learners": "How many people watched any of the lesson.",
+    "completed": "How many of them completed it.",
+    "averageCoverageRatio": "The mean of their coverage over the lesson's duration, 0 to 1, rounded down; null while "
+    "the duration is unknown or nobody watched.",
+    "bucketSecond": "How long a part is, in seconds; the last may be shorter. Null when there is none.",
+    "EngagementSummarized.buckets": "The lesson in at most so many parts, in order; while its duration is unknown, up "
+    "to where anybody got. None if nobody watched.",
+    "watched": "How many learners watched it, on average over its length.",
+    "rewatched": "How many learners watched it twice or more, on average over its length.",
+    "skipped": "How many learners skipped it and did not watch it to this day, on average over its length.",
     # jobs
     "stale": "How many sessions fell silent and were ended.",
     "postponed": "How many could not be had this time; the next run will try again.",

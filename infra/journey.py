@@ -113,6 +113,7 @@ def play() -> tuple[str, str]:
     fall_asleep(story, ada, come_back(story, ada, employer, lesson_id), lesson_id)
     finish(story, ada, attempt)
     pry_and_cheat(story, bob, session, lesson_id)
+    look_closely(story, Person("manager", Role.MANAGER), ada, lesson_id)
     report(story, ada, session, lesson_id)
     return ada.user_id, lesson_id
 
@@ -274,6 +275,21 @@ def pry_and_cheat(story: Story, bob: Person, session: str, lesson_id: str) -> No
         answer=f"Recorded; {claim['exceedsWallClockSecond']:.0f} s more than the clock allows, so not counted.",
     )
     story.refuse("Being done, to Bob", f"{claim['integrity']}. {told['detail']}")
+
+
+def look_closely(story: Story, manager: Person, ada: Person, lesson_id: str) -> None:
+    evidence = manager.send(200, "GET", f"/video/users/{ada.user_id}/lessons/{lesson_id}/evidence")
+    engagement = manager.send(200, "GET", f"/video/lessons/{lesson_id}/engagement?buckets=6")
+    [attempt] = evidence["attempts"]
+    [again], [skipped] = attempt["rewatched"], attempt["skipped"]
+    least = min(engagement["buckets"], key=lambda bucket: float(bucket["watched"]))
+    part = span(least["startSecond"], least["endSecond"])
+    story.tell(
+        "Their manager looks at Ada's evidence, and at how everybody watched.",
+        200,
+        200,
+        answer=f"Twice: {span(*again)}. Skipped: {span(*skipped)}. Seen least: {part}.",
+    )
 
 
 def report(story: Story, ada: Person, session: str, lesson_id: str) -> None:

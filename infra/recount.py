@@ -27,14 +27,16 @@ from uuid import UUID
 from common import db
 from common.db import Row
 from infra import local
+from infra.failures import FAILURES, told
 
 TIMEOUT_MS = 600_000
 USERS_PAGE = 1_000
 EVENTS_PAGE = 10_000
 GRACE_MS = 30_000  # what a session may claim beyond the time that has passed
 POSITION = ("last_position_ms", "last_position_at")
-OF_SEGMENTS = ("coverage", "effective_ms", "exceeds_wall_clock_ms", "segment_count", *POSITION)
-OF_SEEKS = ("seek_count", "skip_count")
+OF_SEGMENTS = ("coverage", "effective_ms", "exceeds_wall_clock_ms", "segment_count", "rewatched", *POSITION)
+OF_SEEKS = ("seek_count", "skip_count", "jumped_over")
+NOTED = ("rewatched", "jumped_over")  # when a session ends: of an open one it is as stored
 OF_ATTEMPT = ("coverage", "effective_ms", *POSITION)
 
 Ranges = list[tuple[int, int]]  # [start, end), in the video's order, none touching another
@@ -44,13 +46,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m infra.recount",
         description="Recount every total from the raw record and print what differs.",
-        epilog="Exit code 0: nothing differs (any more); 1: something does; 2: it was not called right.",
+        epilog="The database is the one of DATABASE_URL, or the local one of DATA_DIR; the service may go on."
+        " Exit code 0: nothing differs (any more); 1: something does; 2: it was not called right, or failed.",
     )
     parser.add_argument("--user", metavar="USER", help="only of this user (default: of everybody)")
     parser.add_argument("--fix", action="store_true", help="write what was recounted")
     chosen = parser.parse_args(arguments)
-    with local.database() as url, closing(Recount(url, chosen.fix)) as recount:
-        found = recount.everybody() if chosen.user is None else recount.user(chosen.user)
+    try:
+        with local.database() as url, closing(Recount(url, chosen.fix)) as recount:
+            found = recount.everybody() if chosen.user is None else recount.user(chosen.user)
+    except FAILURES as failure:
+        parser.exit(2, f"{parser.prog}: {told(failure)}\n")
+    except KeyboardInterrupt:
+        parser.exit(2, f"{parser.prog}: stopped before the end\n")
     if chosen.user is not None and not found.attempts:
         parser.exit(2, f"{parser.prog}: nothing is recorded of the user {chosen.user!r}\n")
     print(found.summary())
@@ -196,7 +204,7 @@ class Recount:
     def _recount(self, user_id: str, stored: Row, found: Found) -> Row:
         """A session's totals; an archived one's that have no raw rows any more are as stored."""
         what, key = f"session {stored['session_id']}", {"session_id": stored["session_id"], "user_id": user_id}
-        stored["coverage"] = ranges(stored["coverage"])
+        stored |= {column: ranges(stored[column]) for column in ("coverage", *NOTED)}
         count = SessionCount(stored["started_at"])
         partitions = set()
         for segment in self._events("list_segments", **key):
@@ -211,6 +219,8 @@ class Recount:
             count.add_seek(seek)
         total = count.total()
         found.segments += total["segment_count"]
+        if stored["status"] == "open":
+            total |= {column: stored[column] for column in NOTED}
         if stored["archived_at"]:
             groups = {"segment_count": OF_SEGMENTS, "seek_count": OF_SEEKS}
             gone = [columns for count_of, columns in groups.items() if stored[count_of] and not total[count_of]]
@@ -271,7 +281,8 @@ class SessionCount:
 
     def __init__(self, started_at: datetime) -> None:
         self._started_at = started_at
-        self._seen: Ranges = []
+        self._seen: Ranges = []  # one over another where something was seen again
+        self._jumps: Ranges = []
         self._played_by: Counter[datetime] = Counter()  # milliseconds, by the moment of the write that brought them
         self._latest: tuple[datetime, datetime, datetime, int] | None = None
         self._segments = self._seeks = self._skips = 0
@@ -287,7 +298,7 @@ class SessionCount:
         self._segments += 1
         self._seen.append((start_ms, end_ms))
         if self._segments % EVENTS_PAGE == 0:
-            self._seen = union(self._seen)
+            self._seen = union(self._seen) + doubled(self._seen)
         self._played_by[recorded_at] += time_ms
         occurred_at = segment["occurred_at"]
         position = (min(occurred_at, recorded_at), recorded_at, occurred_at, end_ms)
@@ -296,7 +307,9 @@ class SessionCount:
 
     def add_seek(self, seek: Row) -> None:
         self._seeks += 1
-        self._skips += seek["is_skip"]
+        if seek["is_skip"]:
+            self._skips += 1
+            self._jumps.append((seek["from_ms"], seek["to_ms"]))
 
     def total(self) -> Row:
         return {
@@ -306,6 +319,8 @@ class SessionCount:
             "segment_count": self._segments,
             "seek_count": self._seeks,
             "skip_count": self._skips,
+            "rewatched": doubled(self._seen),
+            "jumped_over": union(self._jumps),
             "last_position_ms": self._latest[3] if self._latest else None,
             "last_position_at": self._latest[0] if self._latest else None,
         }
@@ -350,6 +365,27 @@ def union(parts: Iterable[tuple[int, int]]) -> Ranges:
         else:
             joined.append((start, end))
     return joined
+
+
+def doubled(parts: Iterable[tuple[int, int]]) -> Ranges:
+    """Where two or more ranges lie over one another.
+
+    >>> doubled([(0, 5), (3, 9), (4, 6), (6, 7), (9, 10)])
+    [(3, 7)]
+    """
+    steps: Counter[int] = Counter()
+    for start, end in parts:
+        steps[start] += 1
+        steps[end] -= 1
+    found: Ranges = []
+    depth = 0
+    for place in sorted(steps):
+        before, depth = depth, depth + steps[place]
+        if before < 2 <= depth:
+            found.append((place, place))
+        elif depth < 2 <= before:
+            found[-1] = found[-1][0], place
+    return found
 
 
 def first_ms(parts: Ranges, limit_ms: int) -> Ranges:

@@ -43,6 +43,8 @@ MATRIX = {
     "POST /video/sessions/{sessionId}/close":                         (401,  200,  404,   403,    200,    403),
     "PUT /video/attempts/{attemptId}/complete":                       (401,  200,  404,   403,    200,    403),
     "GET /video/users/{userId}/lessons/{lessonId}/progress":          (401,  200,  404,   200,    200,    403),
+    "GET /video/users/{userId}/lessons/{lessonId}/evidence":          (401,  200,  404,   200,    200,    403),
+    "GET /video/lessons/{lessonId}/engagement":                       (401,  403,  403,   200,    200,    403),
     "GET /video/users/{userId}/unassigned-history":                   (401,  200,  404,   200,    200,    403),
     "GET /video/sessions/{sessionId}/skip-analytics":                 (401,  200,  404,   200,    200,    403),
     "GET /video/lessons/{lessonId}":                                  (401,  200,  200,   200,    200,    403),

@@ -1,13 +1,23 @@
 -- Fold the sessions that ended into the attempts that a session counts in; run twice, it gives the same totals.
+-- If the session itself ended, what it watched again and jumped over is noted too, while its raw rows are there.
 --
--- The attempts' rows were locked by an earlier statement of the transaction: a statement sees only what was
--- committed when it began, so locking here would miss what another closer wrote.
+-- The attempts' rows and the session's were locked by earlier statements of the transaction: a statement sees only
+-- what was committed when it began, so locking here would miss what another closer wrote.
 --
 -- :session_id  uuid
 -- :user_id     text
 -- many rows, one or two, the session's own attempt first: attempt_id, coverage_ms, effective_ms, coverage_ratio,
 --   max_verified_ms
-WITH folded AS (
+WITH noted AS (
+    UPDATE watch_session AS s
+    SET rewatched = ground.rewatched, jumped_over = ground.jumped_over
+    FROM session_ground(:session_id, :user_id) AS ground
+    WHERE s.session_id = :session_id AND s.user_id = :user_id
+        AND s.status <> 'open' AND s.archived_at IS NULL
+        AND (s.rewatched <> ground.rewatched OR s.jumped_over <> ground.jumped_over)
+),
+
+folded AS (
     UPDATE lesson_attempt AS a
     SET
         coverage = total.coverage,

@@ -3,7 +3,7 @@
 -- :user_id  text
 -- many rows: session_id, attempt_id, credited_attempt_id, is_assigned, status, started_at, archived_at,
 --   coverage (as text), effective_ms, exceeds_wall_clock_ms, segment_count, seek_count, skip_count,
---   last_position_ms, last_position_at
+--   rewatched (as text), jumped_over (as text), last_position_ms, last_position_at
 SELECT
     session_id,
     attempt_id,
@@ -18,6 +18,8 @@ SELECT
     segment_count,
     seek_count,
     skip_count,
+    rewatched::text AS rewatched,
+    jumped_over::text AS jumped_over,
     last_position_ms,
     last_position_at
 FROM watch_session

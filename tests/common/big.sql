@@ -1,5 +1,5 @@
 -- Two years of watching: 5,000 users at 5,000 lessons, two attempts each, 20,000 sessions, a million segments; and
--- one user who opened every lesson, 5,000 sessions.
+-- one user who opened every lesson, 5,000 sessions; and one lesson that 10,000 learners watched, every other one twice.
 
 SELECT ensure_month((date_trunc('month', statement_timestamp()) - n * interval '1 month')::date)
 FROM generate_series(0, 25) AS n;
@@ -46,6 +46,21 @@ SELECT
 FROM generate_series(0, 4999) AS n
 CROSS JOIN LATERAL (SELECT statement_timestamp() - (5000 - n) * interval '3 hours' AS at) AS opened;
 
+INSERT INTO lesson (lesson_id, duration_ms) VALUES ('crowded', 600000);
+
+INSERT INTO lesson_attempt (attempt_id, user_id, lesson_id, attempt_no)
+SELECT md5('learner' || n)::uuid, 'learner-' || n, 'crowded', 1 FROM generate_series(0, 9999) AS n;
+
+INSERT INTO watch_session (
+    session_id, user_id, attempt_id, lesson_id, is_assigned, status, closed_at, coverage, rewatched, jumped_over,
+    idempotency_key
+)
+SELECT
+    md5('crowded' || n)::uuid, 'learner-' || n % 10000, md5('learner' || n % 10000)::uuid, 'crowded', false, 'closed',
+    statement_timestamp(), '{[0,90000),[100000,200000),[300000,400000),[500000,570000)}', '{[10000,30000),[550000,570000)}',
+    '{[200000,300000)}', 'crowded-' || n
+FROM generate_series(0, 14999) AS n;
+
 -- Many times faster than to keep the index up to date.
 ALTER TABLE watch_segment DROP CONSTRAINT watch_segment_pkey;
 
@@ -54,7 +69,7 @@ SELECT
     s.session_id, event.id, s.user_id, event.n * 1000, event.n * 1000 + 1000, 1000, 1, s.started_at, s.started_at
 FROM watch_session AS s
 CROSS JOIN (SELECT n, lpad(to_hex(n), 32, '0')::uuid AS id FROM generate_series(0, 49) AS n) AS event
-WHERE s.user_id <> 'eager';
+WHERE s.user_id LIKE 'user-%';
 
 ALTER TABLE watch_segment ADD PRIMARY KEY (session_id, client_event_id, user_id);
 
@@ -64,7 +79,7 @@ SELECT
     s.started_at, s.started_at
 FROM watch_session AS s
 CROSS JOIN (SELECT n, lpad(to_hex(n), 32, '0')::uuid AS id FROM generate_series(0, 3) AS n) AS event
-WHERE s.user_id <> 'eager';
+WHERE s.user_id LIKE 'user-%';
 
 SET default_statistics_target = 10;
 

@@ -12,15 +12,17 @@ import pytest
 from pg8000.native import Connection, identifier, literal, to_statement
 from uuid_utils.compat import uuid7
 
-from common import attempts, crediting, db, lessons, progress, seeks, sessions, sweeping
+from common import attempts, crediting, db, engagement, evidence, lessons, progress, seeks, sessions, sweeping
 from tests.conftest import database
 
 BIG = Path(__file__).with_name("big.sql")
-SERVING = (attempts, crediting, lessons, progress, seeks, sessions, sweeping)  # archiving reads months whole
+# Archiving reads months whole.
+SERVING = (attempts, crediting, engagement, evidence, lessons, progress, seeks, sessions, sweeping)
 SOURCES = "".join(inspect.getsource(module) for module in SERVING)
 STATEMENTS = sorted(p.stem for p in (Path(db.__file__).parent / "sql").glob("*.sql") if f'"{p.stem}"' in SOURCES)
 RAW = ("watch_segment", "seek_event")
 PAGES = 100  # that a statement may touch at most; the tables have more than 15,000
+RAW_PAGES = 100  # beside these, of a session whose raw rows are read: each of its segments may lie on another
 
 LOCKED = """
     SELECT c.relname FROM pg_locks AS l INNER JOIN pg_class AS c ON l.relation = c.oid
@@ -158,6 +160,33 @@ def test_a_write_locks_the_partitions_of_its_month_and_no_other(
         f"watch_segment_{month}",
         f"seek_event_{month}",
     }
+
+
+@pytest.mark.parametrize("key", ["key-100", "key-19800"])
+@pytest.mark.parametrize("name", ["fold_attempts_of_session", "find_evidence"])
+def test_raw_rows_are_read_of_the_sessions_month_and_no_other(big: Connection, mode: str, name: str, key: str) -> None:
+    of_a_session = parameters_of(big, key)
+    [[month]] = big.run(
+        "SELECT to_char(started_at AT TIME ZONE 'UTC', 'YYYYMM') FROM watch_session WHERE session_id = :id",
+        id=of_a_session["session_id"],
+    )
+    plan = Plan(big, name, mode, of_a_session)
+    read = {table for table in plan.locked if table.startswith(RAW)}
+    if name == "fold_attempts_of_session" and key == "key-19800":  # it is open: nothing is to be noted
+        assert read == set()
+    else:
+        assert {"seek_event", f"seek_event_{month}"} <= read
+        assert read <= {"seek_event", f"seek_event_{month}", "watch_segment", f"watch_segment_{month}"}
+
+
+def test_the_engagement_of_ten_thousand_learners_reads_each_session_once_and_no_raw_row(
+    big: Connection, mode: str
+) -> None:
+    plan = Plan(big, "summarize_engagement", mode, {"lesson_id": "crowded", "buckets": 200})
+    [sessions] = [node for node in plan.nodes if node.get("Relation Name") == "watch_session"]
+    assert (sessions["Actual Loops"], sessions["Actual Rows"]) == (1, 15_000)
+    assert {table for table in plan.locked if table.startswith(RAW)} == set()
+    assert plan.pages < 20 * PAGES
 
 
 def test_a_plan_that_reads_a_table_whole_would_be_noticed(

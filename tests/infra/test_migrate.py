@@ -11,14 +11,16 @@ from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import pytest
 from sqlalchemy.exc import ProgrammingError
 
+from common import db
 from infra import migrate as module
-from infra.migrate import MIGRATIONS, migrate
+from infra.migrate import MIGRATIONS, ContractWaits, migrate
 from tests.conftest import run
 
 REPOSITORY = Path(__file__).parents[2]
@@ -105,15 +107,15 @@ def url(server_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def add_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Add a migration after the last: `add_migration("0099", "CREATE TABLE …")`."""
+def add_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Add a migration after the last: `add_migration("0099", "CREATE TABLE …")`, or `…, kind="contract")`."""
     folder = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, folder)
     monkeypatch.setattr(module, "MIGRATIONS", folder)
     revisions = [*VERSIONS]
 
-    def add(revision: str, sql: str) -> None:
-        path = folder / "versions" / f"{revision}_expand_test"
+    def add(revision: str, sql: str, kind: str = "expand") -> None:
+        path = folder / "versions" / f"{revision}_{kind}_test"
         path.with_suffix(".sql").write_text(sql)
         path.with_suffix(".py").write_text(
             "from infra.migrate import run_sql\n"
@@ -171,11 +173,73 @@ def test_of_two_at_once_one_migrates_and_the_other_finds_nothing_to_do(url: str)
     assert Counter(results.get() for _ in processes) == {(None, LAST): 1, (LAST, LAST): 1}
 
 
+def test_who_holds_the_lock_may_be_idle_for_as_long_as_it_takes(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = []
+    direct = db.direct
+
+    def listening(*args: Any, **kwargs: Any) -> Any:
+        connection = direct(*args, **kwargs)
+        limits.append(connection.run("SHOW idle_session_timeout")[0][0])
+        return connection
+
+    monkeypatch.setattr(db, "direct", listening)
+    migrate(url)
+
+    assert limits == ["15min", "0"]
+
+
 def test_migrating_can_stop_at_a_revision_and_go_on_from_there(url: str) -> None:
     assert migrate(url, to=VERSIONS[0]) == (None, VERSIONS[0])
     assert run(url, "SELECT to_regproc('ensure_month')") == [[None]]
 
     assert migrate(url) == (VERSIONS[0], LAST)
+
+
+BEFORE_ENGAGEMENT = """
+    INSERT INTO lesson (lesson_id) VALUES ('a lesson');
+    INSERT INTO lesson_attempt (attempt_id, user_id, lesson_id, attempt_no)
+    VALUES (md5('try')::uuid, 'ada', 'a lesson', 1);
+    INSERT INTO watch_session (
+        session_id, user_id, attempt_id, lesson_id, is_assigned, status, closed_at, archived_at, idempotency_key
+    )
+    SELECT
+        md5(name)::uuid, 'ada', md5('try')::uuid, 'a lesson', false, CASE WHEN ended THEN 'closed' ELSE 'open' END,
+        CASE WHEN ended THEN now() END, CASE WHEN archived THEN now() END, name
+    FROM (VALUES ('again', true, false), ('skipped', true, false), ('archived', true, true), ('open', false, false))
+        AS session (name, ended, archived);
+    INSERT INTO watch_segment
+    SELECT md5(name)::uuid, gen_random_uuid(), 'ada', start_ms, end_ms, end_ms - start_ms, 1, now(), now()
+    FROM (VALUES ('again'), ('open')) AS session (name)
+    CROSS JOIN (VALUES (0, 1000), (100, 200), (150, 900), (1000, 3000)) AS segment (start_ms, end_ms);
+    INSERT INTO seek_event
+    SELECT md5(name)::uuid, gen_random_uuid(), 'ada', from_ms, to_ms, 0, is_skip, true, NULL, now(), now()
+    FROM (VALUES ('again'), ('skipped')) AS session (name)
+    CROSS JOIN (VALUES (3000, 9000, true), (5000, 6000, true), (9000, 9500, false)) AS seek (from_ms, to_ms, is_skip);
+"""
+
+
+def test_of_sessions_that_ended_before_it_is_noted_what_they_watched_again_and_jumped_over(url: str) -> None:
+    migrate(url, to="0004")
+    run(url, BEFORE_ENGAGEMENT)
+
+    migrate(url)
+
+    noted = run(url, "SELECT idempotency_key, rewatched::text, jumped_over::text FROM watch_session ORDER BY 1")
+    assert noted == [
+        ["again", "{[100,900)}", "{[3000,9000)}"],
+        ["archived", "{}", "{}"],
+        ["open", "{}", "{}"],
+        ["skipped", "{}", "{[3000,9000)}"],
+    ]
+
+
+def test_a_migration_that_commits_on_its_way_can_be_run_again_from_its_beginning(url: str) -> None:
+    migrate(url, to="0005")
+    before = schema(url)
+    run(url, "UPDATE alembic_version SET version_num = '0004'")
+
+    assert migrate(url, to="0005") == ("0004", "0005")
+    assert schema(url) == before
 
 
 def test_an_older_revision_than_the_databases_takes_nothing_away(url: str) -> None:
@@ -187,7 +251,7 @@ def test_an_older_revision_than_the_databases_takes_nothing_away(url: str) -> No
 
 
 def test_a_migration_that_fails_leaves_nothing_of_itself_and_all_of_those_before(
-    url: str, add_migration: Callable[[str, str], None]
+    url: str, add_migration: Callable[..., None]
 ) -> None:
     add_migration("0098", "CREATE TABLE before_it ();")
     add_migration("0099", "CREATE TABLE half_done (); CREATE TABLE lesson ();")
@@ -201,7 +265,7 @@ def test_a_migration_that_fails_leaves_nothing_of_itself_and_all_of_those_before
 
 
 def test_a_migration_whose_revision_cannot_be_noted_leaves_nothing_of_itself(
-    url: str, add_migration: Callable[[str, str], None]
+    url: str, add_migration: Callable[..., None]
 ) -> None:
     migrate(url)
     add_migration("0099", "CREATE TABLE half_done (); DROP TABLE alembic_version;")
@@ -210,6 +274,34 @@ def test_a_migration_whose_revision_cannot_be_noted_leaves_nothing_of_itself(
         migrate(url)
 
     assert {"alembic_version"} == tables(url) & {"alembic_version", "half_done"}
+
+
+def test_what_takes_something_away_waits_until_it_is_asked_for(url: str, add_migration: Callable[..., None]) -> None:
+    add_migration("0098", "CREATE TABLE made ();")
+    add_migration("0099", "DROP TABLE made;", kind="contract")
+
+    assert migrate(url, contract=False) == (None, "0098")
+    assert migrate(url, contract=False) == ("0098", "0098")
+    assert "made" in tables(url)
+
+    assert migrate(url) == ("0098", "0099")
+    assert "made" not in tables(url)
+
+
+def test_what_makes_room_is_not_left_out_because_something_before_it_waits(
+    url: str, add_migration: Callable[..., None]
+) -> None:
+    add_migration("0097", "CREATE TABLE made ();")
+    add_migration("0098", "DROP TABLE made;", kind="contract")
+    add_migration("0099", "CREATE TABLE needed_by_the_next_functions ();")
+
+    with pytest.raises(
+        ContractWaits, match="0098_contract_test takes something away, and 0099_expand_test comes behind"
+    ):
+        migrate(url, contract=False)
+
+    assert tables(url) == set()
+    assert migrate(url) == (None, "0099")
 
 
 def test_the_migrations_come_to_the_documented_schema(server_url: str, url: str) -> None:

@@ -364,7 +364,7 @@ def exploration(role: Role) -> Callable[..., None]:
         about(viewer, case)
         headers = {"Authorization": f"Bearer {bearer(role, viewer)}"}
         response = case.call(headers=headers)
-        if "%0A" in str(response.request.url):
+        if "%0A" in str(response.request.url).partition("?")[0]:
             assert response.status_code == 404  # the framework's own page: its one route takes no line break
             return
         case.validate_response(response, headers=headers, excluded_checks=excused(case, response))

@@ -56,6 +56,8 @@ def test_totals_that_are_what_the_raw_rows_come_to_are_clean(
         (SESSION, "segment_count", "segment_count + 1"),
         (SESSION, "seek_count", "seek_count - 1"),
         (SESSION, "skip_count", "skip_count + 1"),
+        (SESSION, "rewatched", "rewatched - '{[5000,6000)}'"),
+        (SESSION, "jumped_over", "jumped_over + '{[0,1)}'"),
         (SESSION, "last_position_ms", "last_position_ms + 1"),
         (SESSION, "last_position_at", "last_position_at + interval '1 microsecond'"),
         (ATTEMPT, "coverage", "coverage + '{[890000,890001)}'"),
@@ -293,3 +295,24 @@ def test_it_runs_as_a_program_with_its_exit_codes(url: str, watched: Viewer) -> 
     assert program("--user", watched.user_id)[0] == 1
     assert program("--user", "nobody") == (2, "", "python -m infra.recount: nothing is recorded of the user 'nobody'\n")
     assert program("--users")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("postgresql://nobody@/none?host=/nowhere", "No such file or directory"),
+        ("postgresql://nobody@localhost:1/none", "port 1"),
+        ("mysql://nobody@localhost/none", "a database URL is"),
+    ],
+)
+def test_without_a_database_it_says_so_and_nobody_takes_that_for_a_difference(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], where: str, words: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", where)
+
+    with pytest.raises(SystemExit) as ended:
+        recount.main([])
+
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("python -m infra.recount: ") and words in err

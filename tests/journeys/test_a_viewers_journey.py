@@ -66,6 +66,15 @@ def test_a_viewers_whole_journey(new_lesson: Callable[..., str], manager: Person
     healed = manager.get(f"/video/sessions/{skipped}/skip-analytics")
     assert (healed["skippedSecond"], healed["stillUnwatchedSecond"]) == (120, 0)
 
+    # The evidence tells it session by session, and the lesson's engagement where she went back.
+    [attempt] = manager.get(f"/video/users/{ann.user_id}/lessons/{ann.lesson_id}/evidence")["attempts"]
+    assert (attempt["coverage"], attempt["rewatched"], attempt["skipped"]) == ([[0, 599.4]], [[60, 120]], [])
+    assert attempt["missing"] == {"thresholdRatio": 0.9, "completionRatio": 1, "shortSecond": 0, "unwatched": []}
+    assert [session["coverage"] for session in attempt["sessions"]] == [[[240, 360]], [[0, 240], [360, 599.4]]]
+    engagement = manager.get(f"/video/lessons/{ann.lesson_id}/engagement?buckets=10")
+    assert (engagement["learners"], engagement["completed"], engagement["averageCoverageRatio"]) == (1, 1, 1)
+    assert [bucket["rewatched"] for bucket in engagement["buckets"]] == [0, 1, 0, 0, 0, 0, 0, 0, 0, 0]
+
     # Who opens a completed lesson starts again.
     again = ann.start()
     assert (again["attemptNo"], again["resumeSecond"], again["coverageRatio"]) == (2, None, 0)
