@@ -3,11 +3,12 @@
 python := .venv/bin/python
 install := $(python) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo serve test lint bench lock
+.PHONY: help demo serve test browser player lint checkov bench lock
+.PHONY: package proxy migrate contract bootstrap init plan note apply smoke traffic back
 
 help: ## this list
 	@echo "make …"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/local ## a viewer's journey, and what was recorded of it (ONCE=1 to end then)
 	@$(python) -m infra.demo
@@ -15,8 +16,25 @@ demo: .venv/local ## a viewer's journey, and what was recorded of it (ONCE=1 to 
 serve: .venv/local ## every endpoint on one port, until Ctrl-C (PORT, DATA_DIR, DATABASE_URL)
 	@$(python) -m infra.serve
 
-test: lint ## style, types, SQL, and all tests on a PostgreSQL (TEST_DATABASE_URL)
+test: lint player ## style, types, SQL, and all tests on a PostgreSQL (TEST_DATABASE_URL), and the player's
 	$(python) -m pytest
+
+browser: .venv/all ## the tests in a real Chromium alone, which is killed twenty times (CHROMIUM)
+	BROWSER_KILLS=20 $(python) -m pytest tests/browser
+
+# Only who works on the player needs Node.js. NODE=… says that its tests may not be left out, as .ci/run does.
+player: ## the player's style, types, size, tests and simulation, where there is a Node.js (NODE)
+	@if node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null && command -v npm >/dev/null; then \
+	  $(MAKE) --no-print-directory player/node_modules && cd player && npm test; \
+	else \
+	  echo "!! The player was NOT tested: that needs Node.js 20 or newer with npm (Debian 13: apt install npm; macOS:" \
+	    "brew install node; or nodejs.org)" >&2; \
+	  [ -z "$(NODE)" ]; \
+	fi
+
+player/node_modules: player/package.json player/package-lock.json
+	cd player && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
 
 lint: .venv/all ## style, types and SQL only
 	.venv/bin/ruff check .
@@ -25,17 +43,89 @@ lint: .venv/all ## style, types and SQL only
 	.venv/bin/sqlfluff lint common/sql infra/sql infra/migrations/versions
 	.venv/bin/squawk infra/migrations/versions/*.sql
 
-bench: .venv/all ## how fast it is, beside a hello-world, pgbench and a peer
+checkov: .venv/checkov/bin/checkov ## what checkov has to say of terraform/
+	.venv/checkov/bin/checkov --directory terraform --framework terraform --compact --quiet --skip-download
+
+bench: .venv/all ## how fast it is, beside a hello-world, pgbench, a peer and COPY
 	$(python) -m bench
 
-lock: ## newer versions of what it stands on, into constraints.txt
+lock: ## newer versions of what it stands on, into constraints.txt and requirements.txt
 	rm -rf .venv/lock
 	$(python) -m venv .venv/lock
 	.venv/lock/bin/python -m pip install --quiet --editable '.[archive,bench,cloud,local,test]'
 	.venv/lock/bin/python -m pip freeze --exclude-editable >constraints.txt
+	.venv/lock/bin/python -m pip install --quiet uv
+	.venv/lock/bin/uv pip compile pyproject.toml --extra archive --extra cloud --constraint constraints.txt \
+	  --universal --python-version 3.11 --generate-hashes --no-header --quiet --output-file requirements.txt
 	rm -rf .venv/lock
 
 lock: $(python)
+
+# Deploying, see docs/deploy.md. In the order in which cloudbuild.yaml does it; each works on a laptop as well.
+
+ENVIRONMENT ?= staging
+PROJECT ?= watchledger-$(ENVIRONMENT)
+REGION ?= europe-west4
+STATE_BUCKET ?= $(PROJECT)-terraform-state
+PROXY_PORT ?= 5433
+MIGRATOR = wl-migrate@$(PROJECT).iam
+MIGRATED ?= postgresql://wl-migrate%40$(PROJECT).iam@127.0.0.1:$(PROXY_PORT)/watchledger?sslmode=disable
+plan = terraform -chdir=terraform plan -input=false -var-file=environments/$(ENVIRONMENT).tfvars -out=deploy.tfplan
+# The metrics, too: ten minutes pass until an alert can be made of a new one.
+ground = terraform_data.environment google_project_service.needed google_cloudbuild_worker_pool.deploy \
+  google_sql_database.watchledger google_sql_user.migrator google_project_iam_member.migrator \
+  google_service_account_iam_member.deployers google_secret_manager_secret.log_pseudonym_key \
+  google_compute_global_address.edge google_certificate_manager_dns_authorization.domain \
+  google_logging_metric.this
+API ?= $(shell terraform -chdir=terraform output -raw url)
+
+package: $(python) ## the functions' archives, into dist/
+	@$(python) -m infra.package
+
+proxy: ## the way to the database, until Ctrl-C, for migrate and contract (PROJECT, REGION)
+	cloud-sql-proxy --private-ip --auto-iam-authn --impersonate-service-account=$(MIGRATOR).gserviceaccount.com \
+	  --port=$(PROXY_PORT) $(PROJECT):$(REGION):watchledger
+
+migrate: .venv/local ## the schema, as far as the functions that run now can bear
+	@DATABASE_URL='$(MIGRATED)' $(python) -m infra.migrate --role cloudsqlsuperuser
+
+contract: .venv/local ## … and what they cannot: by hand, when the new ones have run for a while
+	@DATABASE_URL='$(MIGRATED)' $(python) -m infra.migrate --role cloudsqlsuperuser --contract
+
+bootstrap: init ## the plan of what the pipeline itself stands on: once, before its first run; then apply
+	$(plan) $(ground:%=-target=%)
+
+plan: init ## what would become of the cloud (ENVIRONMENT, STATE_BUCKET)
+	$(plan)
+
+init:
+	cp terraform/environments/backend.tf terraform/backend.tf
+	terraform -chdir=terraform init -input=false -reconfigure \
+	  -backend-config=bucket=$(STATE_BUCKET) -backend-config=prefix=watchledger
+
+note: ## where requests go now, for traffic and back (PROJECT, REGION, STATE_BUCKET)
+	@python3 -m infra.traffic note --project $(PROJECT) --region $(REGION)
+	gcloud storage cp dist/traffic.json gs://$(STATE_BUCKET)/deployment/traffic.json
+
+apply: ## the last plan
+	terraform -chdir=terraform apply -input=false deploy.tfplan
+
+smoke: $(python) ## a viewer's journey against what is deployed (TOKEN_COMMAND, API)
+	@$(python) -m infra.smoke --api '$(API)' --token-command "$$TOKEN_COMMAND" --passed dist/smoke-passed
+
+traffic: ## back to the revisions of before, unless the smoke test was passed
+	@python3 -m infra.traffic settle --project $(PROJECT) --region $(REGION)
+
+back: ## back to the revisions of before, whoever deployed
+	mkdir -p dist
+	gcloud storage cp gs://$(STATE_BUCKET)/deployment/traffic.json dist/traffic.json
+	@python3 -m infra.traffic back --project $(PROJECT) --region $(REGION)
+
+.venv/checkov/bin/checkov: | $(python)
+	@echo "Installing checkov, apart from the rest: it wants other versions …"
+	@rm -rf .venv/checkov
+	@$(python) -m venv .venv/checkov
+	@.venv/checkov/bin/python -m pip install --quiet --disable-pip-version-check checkov==3.3.30
 
 .venv/local: pyproject.toml constraints.txt | $(python)
 	@echo "Installing what serving needs …"

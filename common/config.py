@@ -24,6 +24,7 @@ class Settings:
     jwt_role_claim: str
     players_are_trusted: bool
     scheduler_account: str | None
+    iam_checks_signatures: bool
     # The jobs.
     job_time_budget_s: float
     archive_url: str | None
@@ -56,6 +57,7 @@ def settings() -> Settings:
         jwt_role_claim=env.get("JWT_ROLE_CLAIM", "role"),
         players_are_trusted=env.get("PLAYERS_ARE_TRUSTED", "false").lower() == "true",
         scheduler_account=env.get("SCHEDULER_ACCOUNT") or None,
+        iam_checks_signatures=env.get("IAM_CHECKS_SIGNATURES", "false").lower() == "true",
         job_time_budget_s=float(env.get("JOB_TIME_BUDGET_S", "240")),
         archive_url=env.get("ARCHIVE_URL") or None,
         retention_days=int(env.get("RETENTION_DAYS", "400")),

@@ -36,6 +36,7 @@ MAY_CATCH = {
     "sweeping": "a session that cannot be had is left to the next run, and does not stop the others",
 }
 LONGEST_MAIN = 30
+SAID_OTHERWISE = {"DATABASE_URL": "INSTANCE_CONNECTION_NAME says in the cloud where the database is"}
 
 
 def law(check: Law) -> Law:
@@ -346,6 +347,40 @@ def every_setting_is_explained(root: Path) -> Iterator[str]:
             yield f"infra/local.py: say in README.md what {name} is for"
 
 
+@law
+def every_function_has_a_terraform_key_with_its_route_and_nothing_else_has(root: Path) -> Iterator[str]:
+    routes = {
+        path.parent.name: next(
+            str(call.args[0].value)
+            for call in ast.walk(tree)
+            if isinstance(call, ast.Call) and call.args and isinstance(call.args[0], ast.Constant)
+        )
+        for path, tree in modules(root, "functions")
+    }
+    text = (root / "terraform/functions.tf").read_text(encoding="utf-8")
+    keys = dict(re.findall(r'^    (\w+) = \{\n +route += "(.*?)"', text, re.MULTILINE))
+    for name in sorted(routes.keys() - keys.keys()):
+        yield f'functions/{name}: give it a key in terraform/functions.tf, beginning with route = "{routes[name]}"'
+    for name in sorted(keys.keys() - routes.keys()):
+        yield f"terraform/functions.tf: there is no function {name}; remove it"
+    for name in sorted(keys.keys() & routes.keys()):
+        if keys[name] != routes[name]:
+            yield f"terraform/functions.tf: {name} answers at {routes[name]}, not at {keys[name]}"
+
+
+@law
+def every_setting_is_set_by_terraform(root: Path) -> Iterator[str]:
+    config = ast.parse((root / "common/config.py").read_text(encoding="utf-8"))
+    settings = {text for text in texts(config) if re.fullmatch(r"[A-Z][A-Z0-9_]+", text)}
+    files = [*root.glob("terraform/*.tf"), *root.glob("terraform/modules/**/*.tf")]
+    terraform = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    given = set(re.findall(r"(?:^ +|\{ )([A-Z]+(?:_[A-Z0-9]+)+) += ", terraform, re.MULTILINE))
+    for name in sorted(settings - given - SAID_OTHERWISE.keys()):
+        yield f"common/config.py: {name} is not set; set it in terraform/deployment.tf or modules/function"
+    for name in sorted(given - settings):
+        yield f"terraform: {name} is set, but common/config.py does not read it; remove it"
+
+
 @pytest.mark.parametrize("check", LAWS, ids=lambda check: str(check.__name__))
 def test_the_house_keeps(check: Law) -> None:
     complaints = list(check(HOUSE))
@@ -472,6 +507,34 @@ BROKEN: list[tuple[Law, Mapping[str, str], str]] = [
         every_problem_can_happen,
         {"common/errors.py": "class Problem: ...\nclass Lost(Problem): ...", "common/things.py": '"Lost"'},
         "nothing raises Lost",
+    ),
+    (
+        every_function_has_a_terraform_key_with_its_route_and_nothing_else_has,
+        {"functions/go/main.py": f"{ENDPOINT}def go(): ...", "terraform/functions.tf": ""},
+        'functions/go: give it a key in terraform/functions.tf, beginning with route = "PUT /a/{b}"',
+    ),
+    (
+        every_function_has_a_terraform_key_with_its_route_and_nothing_else_has,
+        {"terraform/functions.tf": '    go = {\n      route = "PUT /a/{b}"\n'},
+        "terraform/functions.tf: there is no function go",
+    ),
+    (
+        every_function_has_a_terraform_key_with_its_route_and_nothing_else_has,
+        {
+            "functions/go/main.py": f"{ENDPOINT}def go(): ...",
+            "terraform/functions.tf": '    go = {\n      route = "PUT /b"\n',
+        },
+        "go answers at PUT /a/{b}, not at PUT /b",
+    ),
+    (
+        every_setting_is_set_by_terraform,
+        {"common/config.py": 'env["LEAP_DAYS"]', "terraform/x.tf": "# LEAP_DAYS"},
+        "common/config.py: LEAP_DAYS is not set",
+    ),
+    (
+        every_setting_is_set_by_terraform,
+        {"common/config.py": "", "terraform/modules/x/main.tf": "    LEAP_DAYS = 1"},
+        "terraform: LEAP_DAYS is set, but common/config.py does not read it",
     ),
     (
         every_setting_is_explained,

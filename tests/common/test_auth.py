@@ -277,6 +277,60 @@ def test_without_an_account_in_the_settings_there_is_no_scheduler(
         bearer(role=None, email=email, email_verified=True)
 
 
+# Cloud Run takes the signature off a token that its IAM has checked
+
+
+@pytest.fixture
+def behind_iam(account: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("IAM_CHECKS_SIGNATURES", "true")
+    settings.cache_clear()
+    return account
+
+
+def stripped(**changes: Any) -> str:
+    return token(**changes).rpartition(".")[0] + ".SIGNATURE_REMOVED_BY_GOOGLE"
+
+
+def test_behind_iam_the_schedulers_token_needs_no_signature_and_no_keys(behind_iam: str, issuer: Issuer) -> None:
+    before = issuer.hits
+
+    caller = authenticate(f"Bearer {stripped(sub='104', role=None, email=behind_iam, email_verified=True)}")
+
+    assert caller == Caller("104", Role.SCHEDULER)
+    assert issuer.hits == before
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"exp": 1},
+        {"nbf": 4_000_000_000},
+        {"aud": "https://another.test"},
+        {"iss": "https://another.test"},
+        {"exp": None},
+        {"email": "another@project.iam.gserviceaccount.com"},
+        {"email_verified": False},
+        {"email": None, "role": "service"},
+    ],
+)
+def test_behind_iam_everything_else_of_it_is_checked(behind_iam: str, wrong: dict[str, Any]) -> None:
+    changes = {"role": None, "email": behind_iam, "email_verified": True} | wrong
+    with pytest.raises(TokenRejected):
+        authenticate(f"Bearer {stripped(**changes)}")
+
+
+def test_behind_iam_no_other_signature_may_be_missing_or_wrong(behind_iam: str) -> None:
+    unsigned = token(role=None, email=behind_iam, email_verified=True).rpartition(".")[0]
+    for signature in ("", "SIGNATURE_REMOVED", "c2lnbmF0dXJl"):
+        with pytest.raises(TokenRejected):
+            authenticate(f"Bearer {unsigned}.{signature}")
+
+
+def test_elsewhere_a_token_without_its_signature_is_nobodys(account: str) -> None:
+    with pytest.raises(TokenRejected):
+        authenticate(f"Bearer {stripped(role=None, email=account, email_verified=True)}")
+
+
 # Who is not
 
 

@@ -85,6 +85,12 @@ class Acts:
     def skips(self) -> None:
         self._viewer.skips()
 
+    def evidence(self) -> None:
+        self._viewer.get(f"/video/users/{self._viewer.user_id}/lessons/{self._viewer.lesson_id}/evidence")
+
+    def engagement(self) -> None:
+        self._service.get(f"/video/lessons/{self._viewer.lesson_id}/engagement")
+
     def find_lesson(self) -> None:
         self._viewer.get(f"/video/lessons/{self._viewer.lesson_id}")
 
@@ -105,6 +111,8 @@ COSTS = {
     "find_progress": ONE,
     "history": ONE,
     "skips": ONE,
+    "evidence": ONE,
+    "engagement": ONE,
     "find_lesson": ONE,
     "heartbeat_for_somebody_else": (2, 2, 2),  # whose is it?
 }
