@@ -46,4 +46,5 @@ def main() -> None:
     Path(sys.argv[2]).write_text(json.dumps({"answers": answers, "run": sorted(run)}))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -97,7 +97,7 @@ def test_closing_without_the_attempts_lock_is_caught(own_url: str) -> None:
 
 
 def test_closing_with_the_lock_in_the_statement_that_folds_is_caught(own_url: str) -> None:
-    fold = changed("fold_attempts_of_session", "WITH folded AS (", f"{LOCK_FIRST} folded AS (")
+    fold = changed("fold_attempts_of_session", "WITH noted AS (", f"{LOCK_FIRST} noted AS (")
     fold = fold.replace("a.user_id = :user_id", "a.attempt_id IN (SELECT attempt_id FROM locked)", 1)
     with mistaken(own_url, lock_attempts_of_session=LOCK_NOTHING, fold_attempts_of_session=fold) as (judge, witness):
         closers_in_turn(own_url, witness)

@@ -194,6 +194,8 @@ REQUESTS = [
     ("PUT", f"/video/attempts/{uuid4()}/complete", None),
     ("GET", "/video/lessons/l", None),
     ("GET", f"{LESSON}/progress", None),
+    ("GET", f"{LESSON}/evidence", None),
+    ("GET", "/video/lessons/l/engagement", None),
     ("GET", "/video/users/u/unassigned-history", None),
     ("POST", "/video/progress/bulk", {"items": [{"sessionId": str(uuid4()), "segments": [segment(0, 1)]}]}),
     ("POST", f"{SESSION}/progress", {"segments": [segment(0, 1)]}),
