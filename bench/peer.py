@@ -1,8 +1,8 @@
 """The peer: the same endpoint as a good engineer writes it in a day, with FastAPI and asyncpg.
 
-The same tables and durability, the same checks of each field, the same totals in the answer; one transaction of
-several statements on the session's locked row. What is left out favours it: it remembers verified tokens as we do, but
-writes no log line, refuses a whole body for one bad item, and knows nothing of conflicts, late data, ended or
+The same tables and durability, the same checks of each field, the same totals in the answer, a line of log per request;
+one transaction of several statements on the session's locked row. Where it differs, that favours it: it remembers
+verified tokens as we do, refuses a whole body for one bad item, and knows nothing of conflicts, late data, ended or
 archived sessions, or lost connections.
 """
 

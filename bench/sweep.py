@@ -1,6 +1,7 @@
-"""How fast stale sessions are swept: 10,000 that fell silent among 100,000 open ones: `python -m bench.sweep`.
+"""How fast stale sessions are swept: `python -m bench.sweep [--quick]`.
 
-Each belongs to a user of its own with four earlier sessions. PostgreSQL is durable and lies on a disk.
+10,000 fell silent among 100,000 open ones (with --quick a tenth of that); each belongs to a user of its own with four
+earlier sessions. PostgreSQL is durable and lies on a disk.
 """
 
 import argparse
@@ -8,6 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
@@ -65,46 +67,55 @@ CROWD = (
 
 def main() -> None:
     description, _, details = (__doc__ or "").partition("\n\n")
-    argparse.ArgumentParser(prog="python -m bench.sweep", description=description, epilog=details).parse_args()
+    parser = argparse.ArgumentParser(prog="python -m bench.sweep", description=description, epilog=details)
+    parser.add_argument("--quick", action="store_true", help="fewer of them: a glance, not a measurement")
+    share = 10 if parser.parse_args().quick else 1
+    crowd = Crowd(OPEN // share, SILENT // share)
     with TemporaryDirectory(prefix="watchledger-bench-", dir=DISK) as folder:
         os.chmod(folder, 0o755)
         with postgres.running(Path(folder)) as cluster:
             url = cluster.dsn(local.DATABASE)
             migrate(url)
-            crowd(url)
+            crowd.come(url)
             local.configure(url)
-            measure(cluster)
+            measure(cluster, crowd)
 
 
-def crowd(url: str) -> None:
-    with closing(db.direct(url, 600_000)) as connection:
-        for statement in CROWD:
-            given = {"open": OPEN, "silent": SILENT, "earlier": EARLIER}
-            connection.run(statement, **{name: n for name, n in given.items() if f":{name}" in statement})
+@dataclass(frozen=True)
+class Crowd:
+    open: int
+    silent: int
+
+    def come(self, url: str) -> None:
+        """Into an empty database."""
+        given = {"open": self.open, "silent": self.silent, "earlier": EARLIER}
+        with closing(db.direct(url, 600_000)) as connection:
+            for statement in CROWD:
+                connection.run(statement, **{name: n for name, n in given.items() if f":{name}" in statement})
 
 
-def measure(cluster: postgres.Cluster) -> None:
+def measure(cluster: postgres.Cluster, crowd: Crowd) -> None:
     began = perf_counter()
     found = sweeping.sweep(dry_run=True)
     listed_s = perf_counter() - began
-    assert found.stale == SILENT, found
+    assert found.stale == crowd.silent, found
     trips = counted_round_trips()
     began, cpu, database_cpu = perf_counter(), process_time(), servers.cpu_seconds(cluster.pid)
     swept = sweeping.sweep()
     seconds, cpu = perf_counter() - began, process_time() - cpu
     database_cpu = servers.cpu_seconds(cluster.pid) - database_cpu
-    assert swept.stale == SILENT, swept
+    assert swept.stale == crowd.silent, swept
     began = perf_counter()
     sweeping.sweep()
     idle_s = perf_counter() - began
     print(
-        f"{SILENT:,} silent sessions among {OPEN:,} open and {OPEN * EARLIER:,} closed ones\n"
+        f"{crowd.silent:,} silent sessions among {crowd.open:,} open and {crowd.open * EARLIER:,} closed ones\n"
         f"  to find them all       {listed_s * 1000:8,.0f} ms\n"
         f"  to find that none is   {idle_s * 1000:8,.0f} ms\n"
-        f"  to end them            {seconds:8,.1f} s, {SILENT / seconds:,.0f} sessions/s\n"
-        f"  each: round trips      {trips.total() / SILENT:8,.2f}\n"
-        f"        job's CPU        {cpu / SILENT * 1e6:8,.0f} µs\n"
-        f"        database's CPU   {database_cpu / SILENT * 1e6:8,.0f} µs"
+        f"  to end them            {seconds:8,.1f} s, {crowd.silent / seconds:,.0f} sessions/s\n"
+        f"  each: round trips      {trips.total() / crowd.silent:8,.2f}\n"
+        f"        job's CPU        {cpu / crowd.silent * 1e6:8,.0f} µs\n"
+        f"        database's CPU   {database_cpu / crowd.silent * 1e6:8,.0f} µs"
     )
 
 

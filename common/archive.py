@@ -15,6 +15,7 @@ wakes up after days does no harm. `archived_at` names the archive that counts.
 
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -39,8 +40,9 @@ T = TypeVar("T")
 Progress = Callable[[str, int, int], None]  # month, events so far, events in all
 
 LOCK = "watchledger.archive"  # two at once would do the same work twice; no more depends on it
-PART_EVENTS = 1_000_000
-PAGE_ROWS = 50_000
+PART_EVENTS = 500_000
+PAGE_ROWS = 20_000
+PAGES_AHEAD = 3
 CONNECTIONS = 3  # of the one who reads ahead, the one who compares, and the one who waits for both
 PATIENCE_S = 600
 COUNTS = ("sessions", "segments", "seeks", "effective_ms")
@@ -284,7 +286,7 @@ class Archiver:
             return None
         checksum = Checksum(table)
         with self._store.writing(path) as sink:
-            writer = Writer(table, sink)
+            writer = Writer(table, sink, rows_of(table, page))
             for following in chain([page], some):
                 rows = rows_of(table, following)
                 checksum.add(rows, following)
@@ -451,12 +453,15 @@ def read_manifest(store: Store, path: str) -> Manifest | None:
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items, each being made while the one before it is used."""
-    with ThreadPoolExecutor(1) as maker:
-        following = maker.submit(next, items, None)
-        while (item := following.result()) is not None:
-            following = maker.submit(next, items, None)
+    """The same items, some being made while the ones before them are used."""
+    maker = ThreadPoolExecutor(1)
+    try:
+        following = deque(maker.submit(next, items, None) for _ in range(PAGES_AHEAD))
+        while (item := following.popleft().result()) is not None:
+            following.append(maker.submit(next, items, None))
             yield item
+    finally:
+        maker.shutdown(cancel_futures=True)
 
 
 def agree(counts: Row, sessions: Row) -> bool:

@@ -4,12 +4,14 @@ from array import array
 from collections.abc import Iterator
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
-from common.columns import ID, MOMENT, NUMBER, Table, bytes_of
+from common.columns import ID, LARGE_NUMBER, MOMENT, NUMBER, SEGMENTS, SPEED, TEXT, TRUTH, Table, bytes_of, taken_for
 from common.store import Sink
 
-DICTIONARIES = ("session_id", "user_id", "speed", "reason", "is_skip", "allowed")  # columns of few different values
+MILLISECONDS = pa.timestamp("ms", tz="UTC")
+MICROSECONDS = pa.int16()
 
 # Within a session from the latest to the earliest. DELTA_BINARY_PACKED takes as many bits for every step as the
 # largest one needs that goes up from the smallest: small ones down, and few large ones up, need the fewest.
@@ -18,32 +20,78 @@ IN_THE_TABLE = [("session_id", "ascending"), ("user_id", "ascending"), ("client_
 
 
 class Writer:
-    """A file of raw rows, a row group for each page."""
+    """A file of raw rows, a row group for each page; how it is packed is seen from the first."""
 
-    def __init__(self, table: Table, sink: Sink) -> None:
-        packed = {name: "DELTA_BINARY_PACKED" for name, kind in table.columns.items() if kind in (NUMBER, MOMENT)}
-        self._schema = schema(table)
+    def __init__(self, table: Table, sink: Sink, first: pa.Table) -> None:
+        self._table = table
+        few = [name for name, kind in table.columns.items() if kind in (TEXT, TRUTH, SPEED)]  # different values
+        steps = [name for name, kind in table.columns.items() if kind == NUMBER and name != "effective_ms"]
         self._file = parquet.ParquetWriter(
             pa.PythonFile(sink, mode="w"),
-            self._schema,
-            compression={name: "none" if name == "client_event_id" else "zstd" for name in table.columns},
-            use_dictionary=[name for name in table.columns if name in DICTIONARIES],
-            column_encoding=packed | {"client_event_id": "PLAIN"},
+            schema(table),
+            compression={name: "none" if name == "client_event_id" else "zstd" for name in schema(table).names},
+            use_dictionary=[*few, "effective_ms", "occurred_us"],
+            column_encoding={
+                **dict.fromkeys([*steps, "occurred_at", "recorded_at"], "DELTA_BINARY_PACKED"),
+                **dict.fromkeys(["session_id", "client_event_id"], "PLAIN"),
+                **({"recorded_at": "PLAIN"} if comes_in_posts(first) else {}),
+            },
         )
 
     def write(self, rows: pa.Table) -> None:
-        self._file.write_table(rows.sort_by(IN_A_FILE).cast(self._schema), row_group_size=len(rows))
+        self._file.write_table(packed(self._table, rows.sort_by(IN_A_FILE)), row_group_size=max(len(rows), 1))
 
     def close(self) -> None:
         self._file.close()
 
 
+def comes_in_posts(rows: pa.Table) -> bool:
+    """Whether on average at least two rows were recorded at the same moment."""
+    return 2 * int(pc.count_distinct(rows["recorded_at"]).as_py()) <= len(rows)
+
+
 def schema(table: Table) -> pa.Schema:
-    """How a file says what is in it: an id is a UUID there, and only a reason may be null."""
-    return pa.schema(
-        pa.field(name, pa.uuid() if kind == ID else kind, nullable=name == "reason")
-        for name, kind in table.columns.items()
-    )
+    """How a file says what is in it.
+
+    As the table's columns, except that an id is a UUID, that `occurred_at` is cut to milliseconds and the microseconds
+    beyond them are in `occurred_us`, and that `effective_ms` is null where it is what it should be:
+    `round((end_ms - start_ms) / speed)`.
+    """
+    kinds = {name: pa.uuid() if kind == ID else kind for name, kind in table.columns.items()}
+    kinds |= {"occurred_at": MILLISECONDS, "occurred_us": MICROSECONDS}
+    return pa.schema(pa.field(name, kind, nullable=name in ("reason", "effective_ms")) for name, kind in kinds.items())
+
+
+def packed(table: Table, rows: pa.Table) -> pa.Table:
+    """Rows as a file has them."""
+    columns = {name: rows[name].combine_chunks() for name in rows.column_names}
+    occurred = columns["occurred_at"].view(LARGE_NUMBER)
+    beyond = pc.subtract(occurred, pc.multiply(pc.divide(occurred, 1000), 1000))
+    beyond = pc.if_else(pc.less(beyond, 0), pc.add(beyond, 1000), beyond)  # before 1970
+    columns["occurred_at"] = pc.divide(pc.subtract(occurred, beyond), 1000).view(MILLISECONDS)
+    columns["occurred_us"] = beyond.cast(MICROSECONDS)
+    if table is SEGMENTS:
+        effective = columns["effective_ms"]
+        is_usual = pc.equal(effective, played_ms(columns))
+        columns["effective_ms"] = pc.if_else(is_usual, pa.scalar(None, NUMBER), effective)
+    return pa.table(columns).cast(schema(table))
+
+
+def unpacked(table: Table, rows: pa.Table) -> pa.Table:
+    """Rows of a file as the table has them."""
+    columns = {name: rows[name].combine_chunks() for name in rows.column_names}
+    milliseconds, beyond = (columns[name].cast(LARGE_NUMBER) for name in ("occurred_at", "occurred_us"))
+    columns["occurred_at"] = pc.add(pc.multiply(milliseconds, 1000), beyond).view(MOMENT)
+    if table is SEGMENTS:
+        columns["effective_ms"] = pc.coalesce(columns["effective_ms"], played_ms(columns))
+    return pa.table({name: columns[name] for name in table.columns}).cast(pa.schema(table.columns.items()))
+
+
+def played_ms(columns: dict[str, pa.Array]) -> pa.Array:
+    """How long segments took to play, as PostgreSQL rounds it."""
+    length = pc.subtract(columns["end_ms"], columns["start_ms"]).cast(LARGE_NUMBER)
+    speed = taken_for(pa.decimal128(10, 0), columns["speed"]).cast(LARGE_NUMBER)  # in ten-thousandths
+    return pc.divide(pc.add(pc.multiply(length, 20_000), speed), pc.multiply(speed, 2)).cast(NUMBER)
 
 
 def read_back(table: Table, file: pa.NativeFile) -> Iterator[pa.Table]:
@@ -57,7 +105,7 @@ def read_back(table: Table, file: pa.NativeFile) -> Iterator[pa.Table]:
         if source.schema_arrow != schema(table):
             raise DamagedFile(f"The columns are not those of {table.name}.")
         for group in range(source.num_row_groups):
-            yield source.read_row_group(group).cast(pa.schema(table.columns.items())).sort_by(IN_THE_TABLE)
+            yield unpacked(table, source.read_row_group(group)).sort_by(IN_THE_TABLE)
     except (pa.ArrowException, OSError) as error:
         raise DamagedFile(str(error)) from error
 

@@ -1,6 +1,7 @@
 """The functions of this repository, each loaded the way the cloud loads it."""
 
 import sys
+import threading
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,9 +24,17 @@ class Function:
     app: Flask
 
 
-@cache
 def load_all() -> "Mapping[str, Function]":
-    """Every function by its name; loaded once per process."""
+    """Every function by its name; loaded once per process, whoever asks first."""
+    with _loading:
+        return _load_all()
+
+
+_loading = threading.Lock()  # the framework loads each as the module `main`
+
+
+@cache
+def _load_all() -> "Mapping[str, Function]":
     return {source.parent.name: load(source) for source in sorted(FOLDER.glob("*/main.py"))}
 
 

@@ -4,7 +4,7 @@ of them is in the database and in the archive.
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -30,11 +30,11 @@ LIVE = {
     "seek_event": "session_id, client_event_id, user_id, from_ms, to_ms, skipped_ms, is_skip, allowed, reason,"
     " extract(epoch FROM occurred_at)::text, extract(epoch FROM recorded_at)::text",
 }
-MICROSECONDS = "printf('%d.%06d', epoch_us({0}) // 1000000, epoch_us({0}) % 1000000)"
+MOMENT = "printf('%d.%06d', ({0}) // 1000000, ({0}) % 1000000)"
 ARCHIVED = {
-    table: columns.replace("extract(epoch FROM occurred_at)::text", MICROSECONDS.format("occurred_at")).replace(
-        "extract(epoch FROM recorded_at)::text", MICROSECONDS.format("recorded_at")
-    )
+    table: columns.replace("effective_ms", "coalesce(effective_ms, round((end_ms - start_ms) / speed))::int")
+    .replace("extract(epoch FROM occurred_at)::text", MOMENT.format("epoch_us(occurred_at) + occurred_us"))
+    .replace("extract(epoch FROM recorded_at)::text", MOMENT.format("epoch_us(recorded_at)"))
     for table, columns in LIVE.items()
 }
 
@@ -99,21 +99,19 @@ def manifests(url: str, store: Store) -> list[Manifest]:
 def archived(url: str, store: Store) -> Counter[tuple[Any, ...]]:
     """Every row in the archive, as DuckDB reads it."""
     found: Counter[tuple[Any, ...]] = Counter()
-    for manifest in manifests(url, store):
-        for table, columns in ARCHIVED.items():
-            with copied(store, manifest, table) as files:
-                found.update(
-                    (table, *row) for row in ask(f"SELECT {columns.replace('::text', '::varchar')} FROM", files)
-                )
+    of_all = manifests(url, store)
+    for table, columns in ARCHIVED.items():
+        with copied(store, of_all, table) as files:
+            found.update((table, *row) for row in ask(f"SELECT {columns.replace('::text', '::varchar')} FROM", files))
     return found
 
 
 @contextmanager
-def copied(store: Store, manifest: Manifest, table: str) -> Iterator[list[str]]:
-    """A table's files of a month, where DuckDB can read them."""
+def copied(store: Store, manifests: Iterable[Manifest], table: str) -> Iterator[list[str]]:
+    """A table's files, where DuckDB can read them."""
     with TemporaryDirectory() as folder:
         paths = []
-        for number, part in enumerate(manifest.parts):
+        for number, part in enumerate(part for manifest in manifests for part in manifest.parts):
             if table in part.files:
                 content = store.read(part.files[table].path)
                 assert content is not None

@@ -5,11 +5,13 @@
 Both are processes of their own: pyarrow waits for some of their answers with the interpreter locked.
 """
 
+import atexit
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -33,22 +35,25 @@ class Stores:
 
     def new(self, kind: str, folder: Path) -> str:
         """The URL of a new, empty place."""
-        return {"file": lambda: folder.as_uri(), "s3": self._s3, "gs": self._gs}[kind]()
+        made: dict[str, Callable[[], str]] = {"file": folder.as_uri, "s3": self._s3, "gs": self._gs}
+        return made[kind]()
 
     def without_a_bucket(self, kind: str) -> str:
-        return {
+        made: dict[str, Callable[[], str]] = {
             "file": lambda: "file:///dev/null/gone",
             "s3": lambda: self._s3("gone"),
             "gs": lambda: self._gs("gone"),
-        }[kind]()
+        }
+        return made[kind]()
 
     def that_refuses(self, kind: str) -> str:
         """One that we have no right to write to."""
-        return {
+        made: dict[str, Callable[[], str]] = {
             "file": lambda: "file:///proc/archive",
             "s3": lambda: self._s3(secret="wrong"),
             "gs": lambda: f"gs://anonymous@{BUCKET}/a?scheme=http&endpoint_override={self._address('refusing')}",
-        }[kind]()
+        }
+        return made[kind]()
 
     def _s3(self, bucket: str = BUCKET, secret: str = "") -> str:
         _, key, right = self._server("s3")
@@ -65,6 +70,14 @@ class Stores:
         if kind not in self._answers:
             self._answers[kind] = self._servers.enter_context(serving(kind))
         return self._answers[kind]
+
+
+@cache
+def shared() -> Stores:
+    """Those of this test run."""
+    stores = Stores()
+    atexit.register(stores.close)
+    return stores
 
 
 @contextmanager

@@ -40,22 +40,37 @@ FROM (
         string_agg(timestamptz_send(p.recorded_at), NULL) AS recorded_at
     FROM (
         SELECT
-            e.session_id,
-            e.client_event_id,
-            e.user_id,
-            e.from_ms,
-            e.to_ms,
-            e.skipped_ms,
-            e.is_skip,
-            e.allowed,
-            e.reason,
-            e.occurred_at,
-            e.recorded_at
-        FROM seek_event AS e
-        WHERE e.session_id >= :first AND e.session_id < :last
-            AND (e.session_id, e.client_event_id) > (:after, :event_id)
-        ORDER BY e.session_id, e.client_event_id
-        FETCH FIRST :limit ROWS WITH TIES
+            f.session_id,
+            f.client_event_id,
+            f.user_id,
+            f.from_ms,
+            f.to_ms,
+            f.skipped_ms,
+            f.is_skip,
+            f.allowed,
+            f.reason,
+            f.occurred_at,
+            f.recorded_at
+        FROM (
+            SELECT
+                e.session_id,
+                e.client_event_id,
+                e.user_id,
+                e.from_ms,
+                e.to_ms,
+                e.skipped_ms,
+                e.is_skip,
+                e.allowed,
+                e.reason,
+                e.occurred_at,
+                e.recorded_at
+            FROM seek_event AS e
+            WHERE e.session_id >= :first AND e.session_id < :last
+                AND (e.session_id, e.client_event_id) > (:after, :event_id)
+            ORDER BY e.session_id, e.client_event_id
+            FETCH FIRST :limit ROWS WITH TIES
+        ) AS f
+        ORDER BY f.session_id, f.user_id, f.client_event_id  -- the aggregates take them in as they come
     ) AS p
     GROUP BY p.session_id, p.user_id
     ORDER BY p.session_id, p.user_id

@@ -31,25 +31,38 @@ FROM (
         string_agg(int4send(p.start_ms), NULL) AS start_ms,
         string_agg(int4send(p.end_ms), NULL) AS end_ms,
         string_agg(int4send(p.effective_ms), NULL) AS effective_ms,
-        string_agg(int4send((p.speed * 10000)::int), NULL) AS speed,
+        string_agg(int4send(CASE WHEN p.speed = 1 THEN 10000 ELSE (p.speed * 10000)::int END), NULL) AS speed,
         string_agg(timestamptz_send(p.occurred_at), NULL) AS occurred_at,
         string_agg(timestamptz_send(p.recorded_at), NULL) AS recorded_at
     FROM (
         SELECT
-            e.session_id,
-            e.client_event_id,
-            e.user_id,
-            e.start_ms,
-            e.end_ms,
-            e.effective_ms,
-            e.speed,
-            e.occurred_at,
-            e.recorded_at
-        FROM watch_segment AS e
-        WHERE e.session_id >= :first AND e.session_id < :last
-            AND (e.session_id, e.client_event_id) > (:after, :event_id)
-        ORDER BY e.session_id, e.client_event_id
-        FETCH FIRST :limit ROWS WITH TIES
+            f.session_id,
+            f.client_event_id,
+            f.user_id,
+            f.start_ms,
+            f.end_ms,
+            f.effective_ms,
+            f.speed,
+            f.occurred_at,
+            f.recorded_at
+        FROM (
+            SELECT
+                e.session_id,
+                e.client_event_id,
+                e.user_id,
+                e.start_ms,
+                e.end_ms,
+                e.effective_ms,
+                e.speed,
+                e.occurred_at,
+                e.recorded_at
+            FROM watch_segment AS e
+            WHERE e.session_id >= :first AND e.session_id < :last
+                AND (e.session_id, e.client_event_id) > (:after, :event_id)
+            ORDER BY e.session_id, e.client_event_id
+            FETCH FIRST :limit ROWS WITH TIES
+        ) AS f
+        ORDER BY f.session_id, f.user_id, f.client_event_id  -- the aggregates take them in as they come
     ) AS p
     GROUP BY p.session_id, p.user_id
     ORDER BY p.session_id, p.user_id

@@ -1,8 +1,10 @@
 """What the archive promises, on a folder, on S3 and on Cloud Storage: a month is in one place, and nowhere lost."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,6 +16,7 @@ from common.columns import SEEKS, SEGMENTS
 from common.errors import ArchiveUnavailable
 from common.models import MonthsArchived
 from common.store import Store
+from tests import stores
 from tests.conftest import database, deployed, problem, run, segment, stored
 from tests.months import (
     APRIL,
@@ -28,15 +31,8 @@ from tests.months import (
     rows,
     watched_in,
 )
-from tests.stores import Stores
 
 ALL_STORES = ["file", "s3", "gs"]
-
-
-@pytest.fixture(scope="module")
-def stores() -> Iterator[Stores]:
-    with closing(Stores()) as stores:
-        yield stores
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +51,9 @@ on_all_stores = pytest.mark.parametrize("kind", ALL_STORES, indirect=True)
 
 
 @pytest.fixture
-def place(stores: Stores, kind: str, tmp_path: Path, own_url: str) -> Iterator[Store]:
+def place(kind: str, tmp_path: Path, own_url: str) -> Iterator[Store]:
     """An empty archive beside an empty database."""
-    url = stores.new(kind, tmp_path / "archive")
+    url = stores.shared().new(kind, tmp_path / "archive")
     forget(own_url)
     with deployed(DATABASE_URL=own_url, ARCHIVE_URL=url):
         yield Store(url)
@@ -183,10 +179,8 @@ def test_duckdb_reads_the_coverage_that_the_service_tells(own_url: str, place: S
     """
     order = "PARTITION BY session_id ORDER BY start_ms, end_ms"
     earlier = f"WINDOW earlier AS ({order} ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW)"
-    read = {}
-    for manifest in manifests(own_url, place):
-        with copied(place, manifest, "watch_segment") as files:
-            read |= dict(ask(united, files, f"{earlier})) GROUP BY session_id, stretch) GROUP BY session_id"))
+    with copied(place, manifests(own_url, place), "watch_segment") as files:
+        read = dict(ask(united, files, f"{earlier})) GROUP BY session_id, stretch) GROUP BY session_id"))
     assert read == told
 
 
@@ -401,7 +395,7 @@ def test_a_file_that_is_damaged_before_it_is_read_back_is_written_again(own_url:
     before = rows(own_url)
 
     for damage in (lambda data: data[:-1], lambda data: b"", flipped, lambda data: data + b"\0"):
-        with once(archive.Archiver, "_export", lambda damage=damage: spoil(place, "watch_segment", damage)):
+        with once(archive.Archiver, "_export", partial(spoil, place, "watch_segment", damage)):
             assert said(archive.run()) == waits("not_read_back")
         assert rows(own_url) == before
 
@@ -452,14 +446,14 @@ def test_an_upload_that_dies_half_way_leaves_no_archive_and_the_next_run_does(ow
 
 
 @on_all_stores
-@pytest.mark.parametrize("trouble", [Stores.without_a_bucket, Stores.that_refuses])
+@pytest.mark.parametrize("trouble", [stores.Stores.without_a_bucket, stores.Stores.that_refuses])
 def test_without_a_bucket_or_the_right_to_it_nothing_is_archived_and_it_may_be_tried_again(
-    own_url: str, place: Store, stores: Stores, kind: str, trouble: Callable[[Stores, str], str]
+    own_url: str, place: Store, kind: str, trouble: Callable[[stores.Stores, str], str]
 ) -> None:
     watched_in(MARCH)
     before = rows(own_url)
 
-    with deployed(DATABASE_URL=own_url, ARCHIVE_URL=trouble(stores, kind)), pytest.raises(ArchiveUnavailable):
+    with deployed(DATABASE_URL=own_url, ARCHIVE_URL=trouble(stores.shared(), kind)), pytest.raises(ArchiveUnavailable):
         archive.run()
 
     assert rows(own_url) == before
@@ -507,17 +501,15 @@ def test_what_a_run_has_no_time_for_the_next_one_does_and_nothing_is_written_twi
     before = rows(own_url)
     monkeypatch.setattr(archive, "PART_EVENTS", 1)
     runs: list[MonthsArchived] = []
-    real = archive.time.monotonic
+    real = time.monotonic
     written: dict[str, bytes | None] = {}
 
     while not runs or runs[-1].more_to_do:
         # its time is over as soon as something is done
         began = len(runs)
-        with once(
-            archive.Archiver, "_compare", lambda: monkeypatch.setattr(archive.time, "monotonic", lambda: real() + 9999)
-        ):
+        with once(archive.Archiver, "_compare", lambda: monkeypatch.setattr(time, "monotonic", lambda: real() + 9999)):
             runs.append(archive.run())
-        monkeypatch.setattr(archive.time, "monotonic", real)
+        monkeypatch.setattr(time, "monotonic", real)
         assert rows(own_url) + archived(own_url, place) == before
         for path in place.list("2024-03"):
             if path.endswith(".parquet") and path in written:

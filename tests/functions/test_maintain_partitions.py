@@ -2,79 +2,74 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from common.partitions import after
-from tests.conftest import Person, database, deployed, ok, run
-from tests.months import rows, watched_in
+from common.partitions import months_from
+from tests.conftest import Person, Viewer, database, deployed, problem, run, send
 
-PATH = "/jobs/maintain-partitions"
+JOB = "/jobs/maintain-partitions"
+NOTHING = {"monthsMade": [], "monthsAhead": 3, "lateBy": 0, "rowsInDefault": 0, "rowsMoved": 0, "moreToDo": False}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own_url(server_url: str, deployment: None) -> Iterator[str]:
-    with database(server_url) as url, deployed(DATABASE_URL=url):
+    with database(server_url) as url:
         yield url
 
 
-def this_month() -> date:
-    return datetime.now(UTC).date().replace(day=1)
+@pytest.fixture(autouse=True)
+def own_database(own_url: str) -> Iterator[None]:
+    with deployed(DATABASE_URL=own_url):
+        yield
 
 
-def months(url: str) -> list[str]:
-    found = run(
-        url,
-        "SELECT right(relname, 6) FROM pg_class"
-        " WHERE relname ~ '^watch_segment_[0-9]{6}$' AND relkind = 'r' ORDER BY 1",
-    )
-    return [name for [name] in found]
+def warnings(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [line for line in lines if line["severity"] == "WARNING"]
 
 
-def drop(url: str, month: date) -> None:
-    for parent in ("watch_segment", "seek_event"):
-        run(url, f"DROP TABLE {parent}_{month:%Y%m}")
+def test_when_all_is_well_it_says_so_and_warns_nobody(scheduler: Person, capsys: pytest.CaptureFixture[str]) -> None:
+    assert scheduler.post(JOB) == NOTHING
+    assert warnings(capsys) == []
 
 
-def test_this_month_and_three_ahead_have_partitions(own_url: str, scheduler: Person) -> None:
-    ahead = [this_month()]
-    while len(ahead) < 4:
-        ahead.append(after(ahead[-1]))
-    drop(own_url, ahead[3])
-
-    did = ok(scheduler.send("POST", PATH))
-
-    assert did["monthsMade"] == [f"{ahead[3]:%Y-%m}"]
-    assert (did["monthsAhead"], did["rowsInDefault"], did["moreToDo"]) == (2, 0, False)
-    assert months(own_url) == [f"{month:%Y%m}" for month in ahead]
-
-
-def test_again_there_is_nothing_to_do(own_url: str, scheduler: Person) -> None:
-    did = ok(scheduler.send("POST", PATH))
-
-    assert (did["monthsMade"], did["monthsAhead"], did["lateBy"], did["rowsMoved"]) == ([], 3, 0, 0)
-
-
-def test_without_a_partition_writing_goes_on_and_its_rows_move_when_there_is_one(
-    own_url: str, scheduler: Person, capsys: pytest.CaptureFixture[str]
+def test_when_it_is_late_it_makes_up_for_it_and_a_warning_says_by_how_much(
+    scheduler: Person, viewer: Viewer, own_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    drop(own_url, this_month())
-    watched_in(this_month())
-    before = rows(own_url)
+    months = months_from(datetime.now(UTC))
+    for month in months:
+        run(own_url, f"DROP TABLE watch_segment_{month:%Y%m}, seek_event_{month:%Y%m}")
+    viewer.watch((0, 10), (10, 20))
     capsys.readouterr()
 
-    did = ok(scheduler.send("POST", PATH))
+    done = scheduler.post(JOB)
 
-    assert did["monthsMade"] == [f"{this_month():%Y-%m}"]
-    assert did["lateBy"] >= 1
-    assert did["rowsInDefault"] == did["rowsMoved"] == sum(before.values()) == 8
-    assert rows(own_url) == before
-    assert run(own_url, "SELECT count(*) FROM watch_segment_default") == [[0]]
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    [warning] = [line for line in lines if line["severity"] == "WARNING"]
-    assert (warning["function"], warning["rowsInDefault"]) == ("maintain_partitions", 8)
+    assert done["monthsMade"] == [f"{month:%Y-%m}" for month in months]
+    assert done["lateBy"] >= 3
+    assert (done["monthsAhead"], done["rowsInDefault"], done["rowsMoved"]) == (0, 2, 2)
+    [line] = warnings(capsys)
+    assert (line["function"], line["message"]) == ("maintain_partitions", "upkeep was late")
+    assert {name: line[name] for name in done} == done
+    assert scheduler.post(JOB) == NOTHING
 
 
-def test_nobody_but_the_scheduler_makes_partitions(service: Person, manager: Person) -> None:
-    assert [caller.send("POST", PATH).status_code for caller in (service, manager, Person())] == [403, 403, 403]
+@pytest.mark.parametrize("role", ["player", "manager", "service", "scheduler"])
+def test_nobody_who_claims_a_role_may_do_it(role: str) -> None:
+    problem(Person(role=role).send("POST", JOB), 403)
+
+
+def test_nobody_does_it_without_a_token() -> None:
+    problem(send("POST", JOB), 401)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_a_job_is_posted(scheduler: Person, method: str) -> None:
+    assert scheduler.send(method, JOB).headers["Allow"] == "POST"
+
+
+def test_without_a_database_it_fails_and_may_be_tried_again(scheduler: Person) -> None:
+    with deployed(DATABASE_URL="postgresql://nobody@/none?host=/nowhere"):
+        problem(scheduler.send("POST", JOB), 503)

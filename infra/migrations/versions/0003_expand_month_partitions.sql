@@ -33,7 +33,10 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('watchledger.months', 0));
     FOREACH parent IN ARRAY ARRAY['watch_segment', 'seek_event'] LOOP
         of_month := parent || to_char(first_day, '_YYYYMM');
-        CONTINUE WHEN to_regclass(of_month) IS NOT NULL;
+        CONTINUE WHEN EXISTS (  -- to_regclass may remember what was there before we waited for the lock
+            SELECT FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+            WHERE i.inhparent = parent::regclass AND c.relname = of_month
+        );
         IF first_day <= (clock_timestamp() AT TIME ZONE 'UTC')::date + 1 THEN
             EXECUTE format('LOCK TABLE ONLY %I IN SHARE ROW EXCLUSIVE MODE', parent);
         END IF;

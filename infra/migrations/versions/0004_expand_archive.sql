@@ -16,7 +16,10 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('watchledger.months', 0));
     parents := ARRAY(
         SELECT p FROM unnest(ARRAY['watch_segment', 'seek_event']) AS p
-        WHERE to_regclass(p || to_char(month, '_YYYYMM')) IS NOT NULL
+        WHERE EXISTS (  -- to_regclass may remember what was there before we waited for the lock
+            SELECT FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+            WHERE i.inhparent = p::regclass AND c.relname = p || to_char(month, '_YYYYMM')
+        )
     );
     IF parents = '{}' THEN
         RETURN 'gone';
