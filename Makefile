@@ -24,7 +24,7 @@ browser: .venv/all ## the tests in a real Chromium alone, which is killed twenty
 
 # Only who works on the player needs Node.js. NODE=… says that its tests may not be left out, as .ci/run does.
 player: ## the player's style, types, size, tests and simulation, where there is a Node.js (NODE)
-	@if node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null && command -v npm >/dev/null; then \
+	@if node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null; then \
 	  $(MAKE) --no-print-directory player/node_modules && cd player && npm test; \
 	else \
 	  echo "!! The player was NOT tested: that needs Node.js 20 or newer with npm (Debian 13: apt install npm; macOS:" \

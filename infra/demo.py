@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra import journey, local
+from infra import journey, local, pages
 from infra.signals import end_in_good_order
 
 
@@ -63,6 +63,16 @@ def invite(user_id: str, lesson_id: str, log: Path) -> None:
 
   curl -H "Authorization: Bearer $({local.command("infra.token")} --user {user_id})" \\
     {local.address()}/video/users/{user_id}/lessons/{lesson_id}/progress
+
+  What a manager sees of Ada, and of everybody:
+
+  {pages.address("evidence", lesson_id, user_id)}
+  {pages.address("engagement", lesson_id)}
+
+  Watch the same lesson in a browser, for ten seconds, and then your own evidence:
+
+  {pages.address("evidence", lesson_id, "you")}
+  {pages.address("watch", lesson_id, "you")}
 """,
         flush=True,
     )

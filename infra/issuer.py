@@ -1,4 +1,5 @@
-"""The local server as an issuer of tokens. For development only: who can read DATA_DIR can be anybody.
+"""The local server as an issuer of tokens. For development only: who can read DATA_DIR, or
+sits at this machine with the server running, can be anybody.
 
 The key is made when it is first needed, stays in DATA_DIR and is its owner's alone.
 """

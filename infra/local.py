@@ -66,6 +66,11 @@ def command(module: str) -> str:
     return f"{''.join(chosen)}.venv/bin/python -m {module}"
 
 
+def has_own_database() -> bool:
+    """Whether the database is the one in DATA_DIR; to be asked before `configure`."""
+    return not os.environ.get("DATABASE_URL")
+
+
 @contextmanager
 def database(
     server: Callable[..., AbstractContextManager[postgres.Cluster]] = postgres.shared,

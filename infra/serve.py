@@ -24,7 +24,7 @@ from common.auth import Caller
 from common.config import settings
 from common.errors import InternalError
 from common.models import Answer
-from infra import functions, issuer, local, postgres
+from infra import functions, issuer, local, pages, postgres
 from infra.failures import told_in_a_line
 from infra.migrate import migrate
 from infra.signals import end_in_good_order
@@ -41,10 +41,11 @@ def main() -> None:
     end_in_good_order()
     with told_in_a_line("watchledger"):
         listener = listen()
+        is_own = local.has_own_database()
         with local.database(postgres.running) as url:
             migrate(url)
             local.configure(url)
-            serve(listener)
+            serve(listener, with_sample=is_own)
 
 
 def listen() -> socket.socket:
@@ -60,7 +61,7 @@ def listen() -> socket.socket:
         raise OSError(f"port {local.port()} cannot be used, {os.strerror(error.errno or 0)}{hint}") from None
 
 
-def serve(listener: socket.socket) -> None:
+def serve(listener: socket.socket, *, with_sample: bool) -> None:
     """Serve until a signal comes, as a deployed function is served: gunicorn's threads in one worker process.
 
     No connection to the database may be open here, because the worker is forked from this process.
@@ -69,6 +70,13 @@ def serve(listener: socket.socket) -> None:
     if settings().jwks_url == local.jwks_url():
         # Known from the start: it is this server that would be asked, and every thread could be waiting for it.
         auth.issuer_keys.know(issuer.jwks())
+
+    def begin(worker: object) -> None:
+        # Ctrl-C reaches the worker too, whose way of obeying it is in the way of the arbiter's orders: it hangs.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if with_sample:
+            pages.offer_sample()
+
     config = Config()
     for name, value in {
         "bind": f"fd://{listener.detach()}",
@@ -80,7 +88,7 @@ def serve(listener: socket.socket) -> None:
         "loglevel": "error",
         "control_socket_disable": True,
         "when_ready": announce,
-        "post_worker_init": leave_ctrl_c_to_the_arbiter,
+        "post_worker_init": begin,
     }.items():
         config.set(name, value)
     arbiter = Arbiter(SimpleNamespace(cfg=config, wsgi=lambda: application))
@@ -96,15 +104,10 @@ def serve(listener: socket.socket) -> None:
 
 def announce(arbiter: Arbiter) -> None:
     token = local.command("infra.token")
-    print(
-        f'{local.READY} {local.address()}\nTo call it: -H "Authorization: Bearer $({token} --user ada)"',
-        file=sys.stderr,
-    )
-
-
-def leave_ctrl_c_to_the_arbiter(worker: object) -> None:
-    """It reaches the worker too, whose way of obeying it is in the way of the arbiter's orders: it hangs."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    lines = [f"{local.READY} {local.address()}"]
+    lines += [f"  {name:10}  {address}" for name, address in pages.addresses().items()]
+    lines += [f'To call it: -H "Authorization: Bearer $({token} --user ada)"']
+    print("\n".join(lines), file=sys.stderr)
 
 
 def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -117,6 +120,10 @@ def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> 
 
 
 def page(request: flask.Request, path: str) -> flask.Response:
+    if found := pages.find(path):
+        method, answering = found
+        fits = request.method == method or (request.method, method) == ("HEAD", "GET")
+        return answering(request) if fits else refusal(f"{method} {path}", request)
     if path not in PAGES or (path == "/openapi.json" and not OPENAPI.exists()):
         return refusal("GET *", request)
     if request.method not in ("GET", "HEAD"):
@@ -141,7 +148,12 @@ def routes() -> str:
         endpoint = function.endpoint
         lines.append(f"{' '.join(endpoint.methods):10} {endpoint.path}")
         lines.append(f"{'':10} {endpoint.doc.splitlines()[0].partition(': ')[2]}")
-    lines += ["", *(f"{'GET':10} {path}" for path in PAGES), "", f"A token: {local.command('infra.token')} --user ada"]
+    lines += ["", *(f"{'GET':10} {path}" for path in PAGES), ""]
+    lines += [
+        *(f"{name:10} {address}" for name, address in pages.addresses().items()),
+        "",
+        f"A token: {local.command('infra.token')} --user ada",
+    ]
     return "\n".join(lines) + "\n"
 
 
