@@ -20,11 +20,11 @@ GIB = 2**30
 MILLION = 1e6
 
 # What an hour of one viewer takes. Bytes were measured on PostgreSQL 18 with 120 viewers side by side, a post of one
-# segment every ten seconds and a seek every five minutes; CPU is docs/performance.md's, for such a post.
+# segment every ten seconds and a seek every five minutes; CPU is docs/performance.md's, of a post that has three.
 POSTS = 360
 OTHER_REQUESTS = 4  # start, progress read, close, complete
-FUNCTION_CPU_S = 0.000_6  # of a request
-DATABASE_CPU_S = 0.000_55
+FUNCTION_CPU_S = 0.000_48  # of a request
+DATABASE_CPU_S = 0.000_35
 RAW_BYTES = 104_000  # of segments and seeks, indexes included
 LASTING_BYTES = 3_000  # of session and attempt
 WAL_BYTES = 272_000

@@ -9,7 +9,7 @@ import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { live } from "./simulation/lives.js";
 
-const LIVES = 150; // more: npm run simulate
+const LIVES = 50; // thousands: npm run simulate -- --runs 5000
 const SOURCE = new URL("../src/", import.meta.url);
 
 test(`in ${LIVES} lives the server comes to hold exactly what was watched`, async () => {
