@@ -16,12 +16,14 @@ demo: .venv/local ## a viewer's journey, and what was recorded of it (ONCE=1 to 
 serve: .venv/local ## every endpoint on one port, until Ctrl-C (PORT, DATA_DIR, DATABASE_URL)
 	@$(python) -m infra.serve
 
-# The browser plays in real time and leaves most of both cores to the other tests: they run side by side.
+# Side by side, in two processes that share nothing: the browser plays in real time and leaves most of both cores to others.
+beside := tests/infra/test_terraform.py tests/infra/test_package.py tests/browser
+
 test: lint player ## style, types, SQL, and all tests on a PostgreSQL (TEST_DATABASE_URL), and the player's
-	@told=$$(mktemp); trap 'kill $$browser 2>/dev/null; rm -f "$$told"' EXIT; trap 'exit 130' INT TERM; \
-	$(python) -m pytest tests/browser >"$$told" 2>&1 & browser=$$!; \
-	$(python) -m pytest --ignore=tests/browser; passed=$$?; \
-	echo "The tests in a browser:"; wait $$browser || passed=$$?; cat "$$told"; exit $$passed
+	@told=$$(mktemp); trap 'kill $$beside 2>/dev/null; rm -f "$$told"' EXIT; trap 'exit 130' INT TERM; \
+	$(python) -m pytest $(beside) >"$$told" 2>&1 & beside=$$!; \
+	$(python) -m pytest $(beside:%=--ignore=%); passed=$$?; \
+	echo "In $(beside):"; wait $$beside || passed=$$?; cat "$$told"; exit $$passed
 
 browser: .venv/all ## the tests in a real Chromium alone, which is killed twenty times (CHROMIUM)
 	BROWSER_KILLS=20 $(python) -m pytest tests/browser
