@@ -230,7 +230,12 @@ export class Ledger extends EventTarget {
     const isFirst = this.#state.status === "starting";
     this.#change({
       ...(isFirst && { status: "open", sessionId }),
-      ...{ attemptId, seekPolicy, resumeSecond, coverageSecond, coverageRatio, maxVerifiedSecond },
+      attemptId,
+      seekPolicy,
+      resumeSecond,
+      coverageSecond,
+      coverageRatio,
+      maxVerifiedSecond,
     });
     this.#emit(isFirst ? "started" : "recorded", answer);
   }

@@ -38,7 +38,7 @@ const FINAL = /^urn:watchledger:problem:(session|idempotency|invalid|malformed)-
 export class Problem extends Error {
   /** @param {number} status  @param {Record<string, any>} content  the problem document  @param {number} [holdMs] */
   constructor(status, content, holdMs = 0) {
-    super(content.detail ?? content.title ?? `${status}`);
+    super(content.detail ?? content.title ?? status);
     this.status = status;
     this.content = content;
     this.holdMs = holdMs;

@@ -2,7 +2,11 @@
 //
 // When the disk takes nothing (private mode, quota, cleared by the person), memory does, for as long as the page lives.
 
-const TABLES = ["sessions", "events", "aside"];
+const TABLES = {
+  sessions: { keyPath: "key" },
+  events: { keyPath: "n", autoIncrement: true },
+  aside: { autoIncrement: true },
+};
 const ASIDE_MS = 30 * 86_400_000; // for so long what was set aside is tried again at each opening
 const OPENING_MS = 5_000; // some browsers never answer
 
@@ -139,8 +143,9 @@ export class Store {
   async #run(mode, work) {
     const db = await (this.#db ??= this.#open());
     return new Promise((resolve, reject) => {
-      const transaction = db.transaction(TABLES, mode, { durability: "strict" });
-      const [sessions, events, aside] = TABLES.map((table) => transaction.objectStore(table));
+      const tables = Object.keys(TABLES);
+      const transaction = db.transaction(tables, mode, { durability: "strict" });
+      const [sessions, events, aside] = tables.map((table) => transaction.objectStore(table));
       const result = work(sessions, events, aside);
       transaction.oncomplete = () => resolve(/** @type {T} */ (result?.()));
       transaction.onabort = () => reject(transaction.error);
@@ -154,9 +159,7 @@ export class Store {
       const request = /** @type {IDBFactory} */ (this.#env.indexedDB).open(this.#name, 1);
       request.onerror = () => reject(request.error);
       request.onupgradeneeded = () => {
-        request.result.createObjectStore("sessions", { keyPath: "key" });
-        request.result.createObjectStore("events", { keyPath: "n", autoIncrement: true });
-        request.result.createObjectStore("aside", { autoIncrement: true });
+        for (const [table, options] of Object.entries(TABLES)) request.result.createObjectStore(table, options);
       };
       request.onsuccess = () => {
         const db = request.result;

@@ -111,6 +111,22 @@ test("each speed has a segment of its own", async () => {
   assert.equal(segments[0][1], segments[1][0]);
 });
 
+test("what was made ready at the speed of before is watched, however often the page hears of the new one", async () => {
+  const { video, segments, run } = watching();
+  video.playbackRate = 16;
+  video.play();
+  await run(2);
+  video.playbackRate = 1; // and 3 s more are played at once
+  for (const _ of "twice") video.dispatchEvent(new Event("timeupdate"));
+  await run(2);
+  video.pause();
+  await run(1);
+  assertClose(segments, [
+    [0, 32, 16],
+    [32, 37, 1],
+  ]);
+});
+
 test("a stall is not watched", async () => {
   const { video, segments, run } = watching();
   video.play();

@@ -57,9 +57,12 @@ export class Video extends Target {
 
   set playbackRate(rate) {
     const moved = this.#since !== null;
+    const ready = (this.#rate - rate) * 0.2; // what was made ready at the speed of before is played at that
     this.#stand();
     this.#rate = rate;
     if (moved) this.#move();
+    if (moved && ready > 0) this.world.after(this.world.between(0, 200), () => this.#leap(ready), this.tab);
+    if (this.world.likely(0.3)) this.#tell("timeupdate"); // it was on its way
     this.#tell("ratechange");
   }
 
@@ -130,12 +133,22 @@ export class Video extends Target {
   #stand() {
     if (this.#since === null) return;
     const end = this.currentTime;
-    if (end > this.#place) {
-      if (this.isCounted) this.truth.push({ start: this.#place, end, speed: this.#rate });
-      this.#ranges = joined(this.#ranges, [this.#place, end]);
-    }
-    this.#place = end;
+    if (end > this.#place) this.#play(end);
     this.#since = null;
+  }
+
+  #play(end) {
+    if (this.isCounted) this.truth.push({ start: this.#place, end, speed: this.#rate });
+    this.#ranges = joined(this.#ranges, [this.#place, end]);
+    this.#place = end;
+  }
+
+  /** Play some seconds at once. */
+  #leap(seconds) {
+    if (this.#since === null) return;
+    this.#stand();
+    this.#play(Math.min(this.#place + seconds, this.duration));
+    this.#move();
   }
 
   /** The playhead moves from now on. */
