@@ -52,14 +52,14 @@ function act(browser, tab) {
       const flies = browser.locks.holds(tab, `watchledger /api ${tab.user}`);
       if (flies) return tab.die(); // such a page is not kept
       tab.isPutAway = true;
-      world.after(ms, () => {
-        if (tab.isDead) return;
+      const comeBack = () => {
         tab.isPutAway = false;
         for (const wake of tab.wakes) wake();
         tab.document.visibilityState = "visible";
         tab.window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
         tab.document.dispatchEvent(new Event("visibilitychange"));
-      });
+      };
+      world.after(ms, comeBack, tab);
     },
     close: () => {
       void ledger.close();
