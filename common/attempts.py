@@ -47,12 +47,20 @@ def below(ratio: float | None, threshold: float, missing: list[list[int]] | None
 
     >>> below(0.25, 0.9, [[2_500, 10_000]]).detail
     'A ratio of 0.9 is needed and 0.25 is covered: 0.65 is missing.'
+    >>> below(0.999999, 1, [[5_000, 5_001]]).detail
+    'A ratio of 1 is needed and 0.999999 is covered: 0.000001 is missing.'
     """
     return AttemptBelowThreshold(
         "The lesson's duration is not known, so no ratio can be told."
         if ratio is None
-        else f"A ratio of {threshold:g} is needed and {ratio:g} is covered: {threshold - ratio:g} is missing.",
+        else f"A ratio of {plain(threshold)} is needed and {plain(ratio)} is covered: "
+        f"{plain(threshold - ratio)} is missing.",
         coverageRatio=ratio,
         completionThreshold=threshold,
         missingRanges=None if missing is None else [[start / 1000, end / 1000] for start, end in missing],
     )
+
+
+def plain(ratio: float) -> str:
+    """A ratio of six decimals, without the zeros at its end."""
+    return f"{ratio:.6f}".rstrip("0").rstrip(".")

@@ -6,6 +6,9 @@ The README's table says what each is for; a test keeps that table, this module a
 import os
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
+
+N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ def settings() -> Settings:
 
     Raises:
         MissingSetting: a setting without a default is not in the environment.
+        ValueError: one that should be a number is none; the message says which.
     """
     env = os.environ
     if not env.get("DATABASE_URL") and not env.get("INSTANCE_CONNECTION_NAME"):
@@ -49,8 +53,8 @@ def settings() -> Settings:
         instance_connection_name=env.get("INSTANCE_CONNECTION_NAME") or None,
         database_user=env.get("DATABASE_USER", "watchledger"),
         database_name=env.get("DATABASE_NAME", "watchledger"),
-        database_connections=int(env.get("DATABASE_CONNECTIONS", "8")),
-        statement_timeout_ms=int(env.get("STATEMENT_TIMEOUT_MS", "2000")),
+        database_connections=_number(int, "DATABASE_CONNECTIONS", "8"),
+        statement_timeout_ms=_number(int, "STATEMENT_TIMEOUT_MS", "2000"),
         jwt_issuer=_required("JWT_ISSUER"),
         jwt_audience=_required("JWT_AUDIENCE"),
         jwks_url=_required("JWKS_URL"),
@@ -58,9 +62,9 @@ def settings() -> Settings:
         players_are_trusted=env.get("PLAYERS_ARE_TRUSTED", "false").lower() == "true",
         scheduler_account=env.get("SCHEDULER_ACCOUNT") or None,
         iam_checks_signatures=env.get("IAM_CHECKS_SIGNATURES", "false").lower() == "true",
-        job_time_budget_s=float(env.get("JOB_TIME_BUDGET_S", "240")),
+        job_time_budget_s=_number(float, "JOB_TIME_BUDGET_S", "240"),
         archive_url=env.get("ARCHIVE_URL") or None,
-        retention_days=int(env.get("RETENTION_DAYS", "400")),
+        retention_days=_number(int, "RETENTION_DAYS", "400"),
         google_cloud_project=env.get("GOOGLE_CLOUD_PROJECT") or None,
         log_pseudonym_key=env.get("LOG_PSEUDONYM_KEY") or None,
     )
@@ -71,6 +75,14 @@ def _required(name: str) -> str:
     if not value:
         raise MissingSetting(name)
     return value
+
+
+def _number(kind: type[N], name: str, default: str) -> N:
+    text = os.environ.get(name, default)
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"{name}={text} is not a number") from None
 
 
 class MissingSetting(Exception):

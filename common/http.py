@@ -23,7 +23,7 @@ from urllib.parse import quote, unquote_to_bytes
 from uuid import UUID
 
 import flask
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_snake
 from pydantic_core import to_json
 from werkzeug.wsgi import get_input_stream
@@ -41,14 +41,14 @@ from common.errors import (
     RoleNotAllowed,
 )
 from common.models import Answer, Identifier, Key, Request, wire_name
-from common.parsing import checked, parse
+from common.parsing import checked, parse, parse_query
 
 MAX_BODY_BYTES = 256 * 1024
 DRAINED_BYTES = 4 * 1024 * 1024
 
 R = TypeVar("R", bound=Request)
-IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
-KEY: TypeAdapter[str] = TypeAdapter(Key)
+IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier, config=ConfigDict(defer_build=True))
+KEY: TypeAdapter[str] = TypeAdapter(Key, config=ConfigDict(defer_build=True))
 UUID_TEXT = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -159,7 +159,7 @@ def serve(endpoint: Endpoint, request: flask.Request) -> flask.Response:
     try:
         response = answered(call.run(), request)
     except Problem as error:
-        problem, cause = error, error.__cause__
+        problem, cause = error, error if error.status >= 500 else error.__cause__
     except Exception as error:  # whatever it is, it is ours: the caller gets a problem, the log the place
         problem, cause = InternalError(), error
     if problem is not None:
@@ -214,7 +214,7 @@ class Call:
         if endpoint.body:
             arguments["body"] = self.body(endpoint.body)
         if endpoint.query:
-            arguments["query"] = parse(endpoint.query, to_json(request.args.to_dict()))
+            arguments["query"] = parse_query(endpoint.query, request.args.to_dict())
         if endpoint.takes_idempotency_key:
             header = request.headers.get("Idempotency-Key")
             arguments["idempotency_key"] = None if header is None else checked(KEY, header, "Idempotency-Key")

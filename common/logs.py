@@ -16,6 +16,7 @@ from functools import cache, lru_cache
 from pydantic_core import to_json
 
 from common.config import settings
+from common.errors import Problem
 
 # An id of zeros only is none, and there is no version ff.
 TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
@@ -62,7 +63,7 @@ def request(
     problem: str | None,
     cause: BaseException | None,
 ) -> None:
-    """Write the line of a request; `url` has no user in it, `cause` is told by type and place, not by its words."""
+    """Write the line of a request; `url` has no user in it, `cause` is told by its types and place, see `causes`."""
     line: dict[str, object] = {
         "severity": "ERROR" if status >= 500 else "INFO",
         "message": f"{method} {url} {status}",
@@ -102,12 +103,17 @@ def write(line: dict[str, object]) -> None:
 
 
 def causes(error: BaseException) -> list[str]:
-    """What went wrong, outermost first: types, and PostgreSQL's SQLSTATE and message without the row's values."""
+    """What went wrong, outermost first: types, a problem's detail, PostgreSQL's message without the row's values."""
     told = []
     current: BaseException | None = error
     while current is not None:
-        answered = current.args[0] if current.args and isinstance(current.args[0], dict) else {}
-        words = f" {answered.get('C')} {answered.get('M')}" if answered else ""
+        match current:
+            case BaseException(args=({"C": state, "M": message}, *_)):
+                words = f" {state} {message}"
+            case Problem(detail=str(words)):
+                words = f" {words}"
+            case _:
+                words = ""
         told.append(type(current).__name__ + words)
         current = current.__cause__
     return told

@@ -1,6 +1,6 @@
 """From JSON to a request: refused whole when it is wrong as a whole, item by item where one item is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -44,6 +44,20 @@ def parse(model: type[R], raw: bytes) -> R:
     for name in RecordProgress.ITEMS & content.keys():
         content[name] = [item for place, item in enumerate(content[name]) if (name, place) not in firsts]
     return parse(model, to_json(content, inf_nan_mode="constants")).without(rejected)
+
+
+def parse_query(model: type[R], parameters: Mapping[str, str]) -> R:
+    """A request from the parameters of a query string.
+
+    Raises:
+        InvalidRequest: some are not of their type, or not known; `errors` names each.
+    """
+    try:
+        return model.model_validate(parameters)
+    except ValidationError as error:
+        raise InvalidRequest(
+            errors=[{"parameter": str(e["loc"][0]), "detail": detail(e)} for e in error.errors()]
+        ) from None
 
 
 def is_of_item(error: ErrorDetails) -> bool:

@@ -58,7 +58,8 @@ WORDS = {
     # totals
     "coverageSecond": "How much of the lesson was seen, each second once, in seconds.",
     "effectiveSecond": "How much time the person spent: length over speed, replays again, in seconds.",
-    "coverageRatio": "Coverage over the lesson's duration, 0 to 1, rounded down; null while the duration is unknown.",
+    "coverageRatio": "Coverage over the lesson's duration, 0 to 1, rounded down; 1 when nothing but the last second is "
+    "missing; null while the duration is unknown.",
     "maxVerifiedSecond": "Where the unbroken coverage from the beginning ends, in seconds; gaps up to 1 s are bridged.",
     "resumeSecond": "Where the latest segment ended, in seconds, to continue from; null before the first.",
     "watchedRanges": "What was seen: ranges `[start, end]` in seconds, in order, the ends not included.",
@@ -173,7 +174,7 @@ PROBLEM_MEMBERS: dict[str, Any] = {
                 "type": "object",
                 "properties": {
                     "pointer": PLACE,
-                    "parameter": {"description": "The parameter of the path or the header.", **STRING},
+                    "parameter": {"description": "The parameter of the path or the query, or the header.", **STRING},
                     "clientEventId": {"description": "What the item was called.", "type": ["string", "null"]},
                     "detail": WRONG,
                 },

@@ -9,6 +9,7 @@ import pytest
 from pg8000.exceptions import DatabaseError
 
 from common import logs, progress, sessions
+from common.errors import DatabaseUnavailable
 from common.logs import Trace
 from tests.conftest import Person, Viewer, deployed, problem, segment, send
 
@@ -222,6 +223,33 @@ def test_what_the_database_answered_is_told_without_the_rows_values(
     [line] = lines()
     assert line["cause"] == ["DatabaseError 23514 violates a check"]
     assert viewer.user_id not in json.dumps(line)
+
+
+@pytest.mark.parametrize(
+    ("behind", "cause"),
+    [
+        (None, ["DatabaseUnavailable All connections are in use."]),
+        (
+            DatabaseError({"C": "53300", "M": "too many clients"}),
+            ["DatabaseUnavailable All connections are in use.", "DatabaseError 53300 too many clients"],
+        ),
+    ],
+    ids=["alone", "with what was behind it"],
+)
+def test_why_the_database_was_unavailable_is_told(
+    viewer: Viewer, lines: Lines, monkeypatch: pytest.MonkeyPatch, behind: Exception | None, cause: list[str]
+) -> None:
+    def busy(*_: object) -> None:
+        raise DatabaseUnavailable("All connections are in use.") from behind
+
+    monkeypatch.setattr(sessions, "touch", busy)
+    lines()
+
+    assert problem(viewer.send("PUT", beat(viewer)), 503)
+
+    [line] = lines()
+    assert line["cause"] == cause
+    assert "in busy" in line["stack"]
 
 
 def test_a_line_is_one_line_whatever_is_in_it(viewer: Viewer, lines: Lines) -> None:

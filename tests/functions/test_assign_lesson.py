@@ -368,6 +368,7 @@ def test_time_and_place_of_an_open_session_have_no_cap(new_lesson: NewLesson, se
     answer = viewer.watch((40, 50))
 
     assert (answer["effectiveSecond"], answer["resumeSecond"]) == (40, 50)
+    assert answer["coverageSecond"] <= 10
     totals = viewer.progress()["aggregates"]
     assert (totals["effectiveSecond"], totals["resumeSecond"], totals["coverageSecond"]) == (40, 50, 10)
 

@@ -135,29 +135,31 @@ def test_a_page_has_50_sessions_when_nothing_is_said(viewer: Viewer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "pointer"),
+    ("query", "parameter"),
     [
-        ({"limit": 0}, "/limit"),
-        ({"limit": 201}, "/limit"),
-        ({"limit": -1}, "/limit"),
-        ({"limit": "many"}, "/limit"),
-        ({"limit": ""}, "/limit"),
-        ({"limit": 1.5}, "/limit"),
-        ({"limit": 10**30}, "/limit"),
-        ({"cursor": "next"}, "/cursor"),
-        ({"cursor": ""}, "/cursor"),
-        ({"cursor": 5}, "/cursor"),
-        ({"lessonId": ""}, "/lessonId"),
-        ({"lessonId": "x" * 129}, "/lessonId"),
-        ({"lessonId": "\0"}, "/lessonId"),
-        ({"offset": 5}, "/offset"),
+        ({"limit": 0}, "limit"),
+        ({"limit": 201}, "limit"),
+        ({"limit": -1}, "limit"),
+        ({"limit": "many"}, "limit"),
+        ({"limit": ""}, "limit"),
+        ({"limit": 1.5}, "limit"),
+        ({"limit": 10**30}, "limit"),
+        ({"cursor": "next"}, "cursor"),
+        ({"cursor": ""}, "cursor"),
+        ({"cursor": 5}, "cursor"),
+        ({"lessonId": ""}, "lessonId"),
+        ({"lessonId": "x" * 129}, "lessonId"),
+        ({"lessonId": "\0"}, "lessonId"),
+        ({"offset": 5}, "offset"),
     ],
     ids=str,
 )
-def test_a_query_that_is_wrong_is_422_and_says_where(viewer: Viewer, query: dict[str, object], pointer: str) -> None:
+def test_a_query_that_is_wrong_is_422_and_names_the_parameter(
+    viewer: Viewer, query: dict[str, object], parameter: str
+) -> None:
     [error] = problem(viewer.send("GET", history(viewer, **query)), 422)["errors"]
 
-    assert error["pointer"] == pointer and error["detail"]
+    assert error["parameter"] == parameter and error["detail"]
 
 
 def test_a_cursor_of_another_users_page_shows_nothing_of_that_user(viewer: Viewer) -> None:

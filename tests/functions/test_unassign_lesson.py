@@ -108,7 +108,9 @@ def test_an_attempt_that_was_made_and_never_opened_is_gone(new_lesson: NewLesson
     assert viewer.start()["attemptNo"] == 1
 
 
-def test_an_attempt_that_was_made_and_then_watched_in_stays(new_lesson: NewLesson, service: Person) -> None:
+def test_an_attempt_that_was_made_and_then_watched_in_stays(
+    new_lesson: NewLesson, service: Person, database_url: str
+) -> None:
     viewer = Viewer(new_lesson(durationSecond=100))
     made = service.put(viewer.assignment)
     viewer.start()
@@ -118,6 +120,8 @@ def test_an_attempt_that_was_made_and_then_watched_in_stays(new_lesson: NewLesso
 
     assert (answer["attemptId"], answer["coverageRatio"]) == (made["attemptId"], 0.2)
     assert viewer.credits() == {viewer.session_id: None}
+    attempt = "SELECT made_for_credit FROM lesson_attempt WHERE user_id = :user_id"
+    assert run(database_url, attempt, user_id=viewer.user_id) == [[False]]
     service.put(viewer.assignment)
     assert service.delete(viewer.assignment)["attemptId"] == made["attemptId"]
 

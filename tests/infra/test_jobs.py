@@ -242,6 +242,13 @@ def test_a_setting_that_is_missing_is_told_by_its_name(capsys: pytest.CaptureFix
     assert capsys.readouterr().err == "python -m infra.jobs: ARCHIVE_URL is not set\n"
 
 
+def test_a_setting_that_is_no_number_is_told_by_its_name() -> None:
+    job = command(SWEEP, RETENTION_DAYS="a year")
+
+    assert job.communicate() == ("", "python -m infra.jobs: RETENTION_DAYS=a year is not a number\n")
+    assert job.returncode == 1
+
+
 def test_what_a_job_does_not_need_is_not_loaded(own_url: str) -> None:
     code = (
         "import sys; from infra import jobs; assert jobs.main(sys.argv[1:]) == 0;"
