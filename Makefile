@@ -4,7 +4,7 @@ python := .venv/bin/python
 install := $(python) -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help demo serve test browser player lint checkov bench lock
-.PHONY: package proxy migrate contract bootstrap init plan note apply smoke traffic back
+.PHONY: package proxy migrate contract run bootstrap init plan note apply smoke traffic back
 
 help: ## this list
 	@echo "make …"
@@ -17,7 +17,8 @@ serve: .venv/local ## every endpoint on one port, until Ctrl-C (PORT, DATA_DIR, 
 	@$(python) -m infra.serve
 
 # Side by side, in two processes that share nothing: the browser plays in real time and leaves most of both cores to others.
-beside := tests/infra/test_terraform.py tests/infra/test_package.py tests/browser
+# With it goes what needs servers and programs of its own, so that neither process waits long for the other.
+beside := $(patsubst %,tests/infra/test_%.py,terraform package postgres serve smoke) tests/browser
 
 test: lint player ## style, types, SQL, and all tests on a PostgreSQL (TEST_DATABASE_URL), and the player's
 	@told=$$(mktemp); trap 'kill $$beside 2>/dev/null; rm -f "$$told"' EXIT; trap 'exit 130' INT TERM; \
@@ -77,18 +78,21 @@ PROXY_PORT ?= 5433
 MIGRATOR = wl-migrate@$(PROJECT).iam
 MIGRATED ?= postgresql://wl-migrate%40$(PROJECT).iam@127.0.0.1:$(PROXY_PORT)/watchledger?sslmode=disable
 plan = terraform -chdir=terraform plan -input=false -var-file=environments/$(ENVIRONMENT).tfvars -out=deploy.tfplan
-# The metrics, too: ten minutes pass until an alert can be made of a new one.
+# The metrics, too: ten minutes pass until an alert can be made of a new one; and the rights of who builds the functions,
+# which take some to hold everywhere.
 ground = terraform_data.environment google_project_service.needed google_cloudbuild_worker_pool.deploy \
   google_sql_database.watchledger google_sql_user.migrator google_project_iam_member.migrator \
   google_service_account_iam_member.deployers google_secret_manager_secret.log_pseudonym_key \
   google_compute_global_address.edge google_certificate_manager_dns_authorization.domain \
-  google_logging_metric.this
+  google_logging_metric.this google_project_iam_member.builder_sources google_project_iam_member.builder_logs \
+  google_artifact_registry_repository_iam_member.builder
+noted = gs://$(STATE_BUCKET)/deployment
 API ?= $(shell terraform -chdir=terraform output -raw url)
 
 package: $(python) ## the functions' archives, into dist/
 	@$(python) -m infra.package
 
-proxy: ## the way to the database, until Ctrl-C, for migrate and contract (PROJECT, REGION)
+proxy: ## the way to the database, until Ctrl-C, for migrate, contract and run (PROJECT, REGION)
 	cloud-sql-proxy --private-ip --auto-iam-authn --impersonate-service-account=$(MIGRATOR).gserviceaccount.com \
 	  --port=$(PROXY_PORT) $(PROJECT):$(REGION):watchledger
 
@@ -97,6 +101,10 @@ migrate: .venv/local ## the schema, as far as the functions that run now can bea
 
 contract: .venv/local ## … and what they cannot: by hand, when the new ones have run for a while
 	@DATABASE_URL='$(MIGRATED)' $(python) -m infra.migrate --role cloudsqlsuperuser --contract
+
+run: .venv/all ## a command on the deployed database and its archive, as who owns the tables (COMMAND)
+	@DATABASE_URL='$(MIGRATED)' ARCHIVE_URL='gs://$(PROJECT)-watchledger-archive' PATH="$(CURDIR)/.venv/bin:$$PATH" \
+	  sh -ec "$$COMMAND"
 
 bootstrap: init ## the plan of what the pipeline itself stands on: once, before its first run; then apply
 	$(plan) $(ground:%=-target=%)
@@ -109,9 +117,13 @@ init:
 	terraform -chdir=terraform init -input=false -reconfigure \
 	  -backend-config=bucket=$(STATE_BUCKET) -backend-config=prefix=watchledger
 
+# A deployment that was broken off has left some requests with new revisions: what was noted before it is still right.
 note: ## where requests go now, for traffic and back (PROJECT, REGION, STATE_BUCKET)
-	@python3 -m infra.traffic note --project $(PROJECT) --region $(REGION)
-	gcloud storage cp dist/traffic.json gs://$(STATE_BUCKET)/deployment/traffic.json
+	@mkdir -p dist && rm -f dist/smoke-passed
+	@gcloud storage cp $(noted)/unsettled.json dist/traffic.json 2>/dev/null \
+	  || python3 -m infra.traffic note --project $(PROJECT) --region $(REGION)
+	gcloud storage cp dist/traffic.json $(noted)/unsettled.json
+	gcloud storage cp dist/traffic.json $(noted)/traffic.json
 
 apply: ## the last plan
 	terraform -chdir=terraform apply -input=false deploy.tfplan
@@ -121,10 +133,11 @@ smoke: $(python) ## a viewer's journey against what is deployed (TOKEN_COMMAND, 
 
 traffic: ## back to the revisions of before, unless the smoke test was passed
 	@python3 -m infra.traffic settle --project $(PROJECT) --region $(REGION)
+	gcloud storage rm --quiet $(noted)/unsettled.json
 
 back: ## back to the revisions of before, whoever deployed
 	mkdir -p dist
-	gcloud storage cp gs://$(STATE_BUCKET)/deployment/traffic.json dist/traffic.json
+	gcloud storage cp $(noted)/traffic.json dist/traffic.json
 	@python3 -m infra.traffic back --project $(PROJECT) --region $(REGION)
 
 .venv/checkov/bin/checkov: | $(python)

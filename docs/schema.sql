@@ -484,7 +484,7 @@ $$;
 
 -- Make the tables that a month's rows are restored into: restored_watch_segment and restored_seek_event.
 CREATE FUNCTION stage_month(month date) RETURNS void
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 DECLARE
     parent text;

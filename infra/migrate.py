@@ -24,6 +24,7 @@ from infra.failures import told_in_a_line
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 TIMEOUT_MS = 600_000
+PATIENCE_MS = 10_000  # for a lock: who waits for a table holds up all who come after
 LOCK = "SELECT pg_advisory_lock(hashtextextended('watchledger.migrate', 0))"
 
 
@@ -65,6 +66,7 @@ def migrate(
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     options = acting_as(role, db.options(url, TIMEOUT_MS)) | {"timeout": None}
+    options["startup_params"]["lock_timeout"] = str(PATIENCE_MS)
     engine = create_engine("postgresql+pg8000://", connect_args=options, poolclass=NullPool)
     waits = db.limits(TIMEOUT_MS) | {"idle_session_timeout": "0"}  # the holder of the lock, however long it takes
     with closing(db.direct(url, TIMEOUT_MS, startup_params=waits)) as holder, engine.connect() as connection:

@@ -47,6 +47,17 @@ locals {
       }]
   } }]...)
 
+  # With the names of here in them, so that a command can be pasted as it is read.
+  runbooks = { for name in keys(local.alerts) : name => join("", [
+    for part in regexall("\\$[A-Z_]+|[^$]+|\\$", file("${path.module}/../docs/runbooks/${name}.md")) : lookup(local.named, part, part)
+  ]) }
+  named = {
+    "$PROJECT"  = var.project_id
+    "$REGION"   = var.region
+    "$DOMAIN"   = var.domain
+    "$JWKS_URL" = var.tokens.jwks_url
+  }
+
   alerts = merge(local.burn_alerts, local.job_alerts, local.database_alerts, local.replica_alerts, local.api_alerts)
 }
 
@@ -62,7 +73,7 @@ resource "google_monitoring_alert_policy" "this" {
 
   documentation {
     subject   = "[${var.environment}] ${each.value.title}"
-    content   = file("${path.module}/../docs/runbooks/${each.key}.md")
+    content   = local.runbooks[each.key]
     mime_type = "text/markdown"
   }
 

@@ -1,5 +1,5 @@
 variable "requests_per_minute" {
-  description = "How many requests a minute an address may send. A school behind one address is one: 300 learners send 6,000."
+  description = "How many requests a minute an address may send to a function: Google counts for each backend. A school behind one address is one: 300 learners send 6,000."
   type        = number
   default     = 9000
 

@@ -12,7 +12,7 @@ locals {
     { title = "Errors a second, by function", filter = "metric.type=\"run.googleapis.com/request_count\" AND ${local.service_filter} AND metric.label.\"response_code_class\"=\"5xx\"", aligner = "ALIGN_RATE", reducer = "REDUCE_SUM", by = ["resource.label.service_name"] },
 
     { title = "Problems a minute, by kind", filter = local.log_metric["problems"], aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = ["metric.label.problem"] },
-    { title = "Refused by the edge, by rule", filter = "metric.type=\"networksecurity.googleapis.com/https/request_count\" AND resource.type=\"network_security_policy\" AND metric.label.\"blocked\"=true", aligner = "ALIGN_RATE", reducer = "REDUCE_SUM", by = ["metric.label.matched_rule"] },
+    { title = "Refused by the edge, by backend", filter = "metric.type=\"networksecurity.googleapis.com/https/request_count\" AND resource.type=\"network_security_policy\" AND metric.label.\"blocked\"=true", aligner = "ALIGN_RATE", reducer = "REDUCE_SUM", by = ["metric.label.backend_target_name"] },
     { title = "Instances, by function", filter = "metric.type=\"run.googleapis.com/container/instance_count\" AND ${local.service_filter}", aligner = "ALIGN_MAX", reducer = "REDUCE_SUM", by = ["resource.label.service_name"] },
 
     { title = "Connections, of ${var.database.max_connections}", filter = "metric.type=\"cloudsql.googleapis.com/database/postgresql/num_backends\" AND ${local.database_filter}", aligner = "ALIGN_MEAN", reducer = "REDUCE_SUM", by = ["resource.label.database_id"] },
@@ -28,27 +28,29 @@ locals {
     { title = "Upkeep of partitions that was late", filter = local.log_metric["upkeep_late"], aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM" },
   ]
 
-  tiles = [for number, chart in local.charts : {
-    xPos   = number % 3 * 16
-    yPos   = 8 + floor(number / 3) * 12
-    width  = 16
-    height = 12
-    widget = {
-      title = chart.title
-      xyChart = { dataSets = [{
-        plotType = "LINE"
-        timeSeriesQuery = { timeSeriesFilter = {
-          filter = chart.filter
-          aggregation = {
-            alignmentPeriod    = "60s"
-            perSeriesAligner   = chart.aligner
-            crossSeriesReducer = try(chart.reducer, "REDUCE_NONE")
-            groupByFields      = try(chart.by, [])
-          }
-        } }
-      }] }
-    }
-  }]
+  # What is zero or empty is left out: Google does not tell of it, and every plan would put it back.
+  tiles = [for number, chart in local.charts : merge(
+    { for axis, place in { xPos = number % 3 * 16, yPos = 8 + floor(number / 3) * 12 } : axis => place if place > 0 },
+    {
+      width  = 16
+      height = 12
+      widget = {
+        title = chart.title
+        xyChart = { dataSets = [{
+          plotType = "LINE"
+          timeSeriesQuery = { timeSeriesFilter = {
+            filter = chart.filter
+            aggregation = { for name, value in {
+              alignmentPeriod    = "60s"
+              perSeriesAligner   = chart.aligner
+              crossSeriesReducer = try(chart.reducer, null)
+              groupByFields      = try(chart.by, null)
+            } : name => value if value != null }
+          } }
+        }] }
+      }
+    },
+  )]
 }
 
 resource "google_monitoring_dashboard" "on_call" {
@@ -57,8 +59,6 @@ resource "google_monitoring_dashboard" "on_call" {
     mosaicLayout = {
       columns = 48
       tiles = concat([{
-        xPos   = 0
-        yPos   = 0
         width  = 48
         height = 8
         widget = { title = "What is wrong now", incidentList = { policyNames = sort([for alert in google_monitoring_alert_policy.this : alert.name]) } }

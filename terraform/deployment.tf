@@ -24,7 +24,8 @@ locals {
     connections   = try(function.connections, function.concurrency, 4)
     min_instances = try(coalesce(var.instances[name].min), 0)
     max_instances = coalesce(try(var.instances[name].max, null), try(function.max_instances, 3))
-    reads_replica = try(function.reads_only, false) && local.has_replica
+    may_read      = concat(["primary"], try(function.reads_only, false) && local.has_replica ? ["replica"] : [])
+    reads_replica = try(function.reads_only, false) && local.has_replica && var.database.replica_serves
   } }
   routed = { for name, function in local.deployed : name => function if !function.is_job }
   jobs   = { for name, function in local.deployed : name => function if function.is_job }
@@ -83,6 +84,7 @@ module "function" {
   subnetwork = google_compute_subnetwork.functions.id
   instance   = each.value.reads_replica ? one(values(google_sql_database_instance.replica)) : google_sql_database_instance.primary
   primary    = google_sql_database_instance.primary
+  servers    = [for server in each.value.may_read : server == "primary" ? google_sql_database_instance.primary.name : one(values(google_sql_database_instance.replica)).name]
   secrets    = { LOG_PSEUDONYM_KEY = google_secret_manager_secret.log_pseudonym_key }
 
   settings = merge(
@@ -95,5 +97,11 @@ module "function" {
     lookup(local.settings_of_one, each.key, {}),
   )
 
-  depends_on = [google_project_service.needed, google_artifact_registry_repository_iam_member.builder, google_storage_bucket_iam_member.builder]
+  depends_on = [
+    google_project_service.needed,
+    google_artifact_registry_repository_iam_member.builder,
+    google_project_iam_member.builder_logs,
+    google_project_iam_member.builder_sources,
+    google_storage_bucket_iam_member.builder,
+  ]
 }

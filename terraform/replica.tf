@@ -20,17 +20,16 @@ resource "google_sql_database_instance" "replica" {
   region               = var.region
   database_version     = google_sql_database_instance.primary.database_version
   master_instance_name = google_sql_database_instance.primary.name
-  deletion_protection  = var.database.deletion_protection
+  deletion_protection  = false # it has nothing that the primary has not
 
   settings {
-    tier                        = var.database.replica_tier
-    edition                     = "ENTERPRISE"
-    availability_type           = "ZONAL" # losing it, its readers go back to the primary, see the runbook replica_lag
-    connector_enforcement       = "REQUIRED"
-    deletion_protection_enabled = var.database.deletion_protection
-    disk_type                   = "PD_SSD"
-    disk_autoresize             = true
-    disk_autoresize_limit       = var.database.disk_limit_gb
+    tier                  = var.database.replica_tier
+    edition               = "ENTERPRISE"
+    availability_type     = "ZONAL" # without it, `replica_serves = false` sends its readers to the primary
+    connector_enforcement = "REQUIRED"
+    disk_type             = "PD_SSD"
+    disk_autoresize       = true
+    disk_autoresize_limit = var.database.disk_limit_gb
 
     ip_configuration {
       ipv4_enabled       = false

@@ -91,6 +91,19 @@ resource "google_artifact_registry_repository_iam_member" "builder" {
   member     = local.builder
 }
 
+# Cloud Functions copies an archive to a bucket of its own before it builds. That one is not there before the first function
+# is; so the right is given on the project, and the condition is what makes it that bucket's.
+resource "google_project_iam_member" "builder_sources" {
+  project = var.project_id
+  role    = "roles/storage.objectViewer"
+  member  = local.builder
+
+  condition {
+    title      = "only what Cloud Functions builds from"
+    expression = "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-${data.google_project.this.number}-${var.region}\")"
+  }
+}
+
 # A build must write its log; that can be given on a project only, and lets it do nothing else.
 resource "google_project_iam_member" "builder_logs" {
   project = var.project_id

@@ -8,6 +8,7 @@ variable "database" {
     max_connections     = number
     reserved            = optional(number, 40)
     replica_tier        = optional(string)
+    replica_serves      = optional(bool, true) # false: what only reads asks the primary, and the replica waits
     backup_days         = optional(number, 30)
     log_days            = optional(number, 7)
     backup_start        = optional(string, "01:00")

@@ -29,12 +29,18 @@ run "with_a_replica" {
     error_message = "Every alert has conditions and a severity."
   }
   assert {
-    condition     = length(distinct([for tile in local.tiles : [tile.xPos, tile.yPos]])) == length(local.charts)
+    condition     = length(distinct([for tile in local.tiles : [try(tile.xPos, 0), tile.yPos]])) == length(local.charts)
     error_message = "No two tiles of the dashboard lie on each other."
   }
   assert {
-    condition     = alltrue([for tile in local.tiles : tile.xPos + tile.width <= 48])
+    condition     = alltrue([for tile in local.tiles : try(tile.xPos, 0) + tile.width <= 48])
     error_message = "Every tile is on the dashboard."
+  }
+  assert {
+    condition = alltrue([for tile in local.tiles :
+      try(tile.xPos, 1) > 0 && alltrue([for value in values(tile.widget.xyChart.dataSets[0].timeSeriesQuery.timeSeriesFilter.aggregation) : value != null && value != []])
+    ])
+    error_message = "Nothing is said that Google would leave out."
   }
 }
 

@@ -138,3 +138,25 @@ run "the_migrator_is_not_everybodys" {
 
   expect_failures = [var.deployers]
 }
+
+run "the_replica_can_be_spared" {
+  command = plan
+
+  variables {
+    database = {
+      tier            = "db-custom-4-16384"
+      replica_tier    = "db-custom-2-7680"
+      replica_serves  = false
+      max_connections = 800
+    }
+  }
+
+  assert {
+    condition     = output.connections.replica == 0 && output.connections.primary == sum(values(local.most_connections))
+    error_message = "What only reads asks the primary then, and its connections count there."
+  }
+  assert {
+    condition     = local.deployed["find_progress"].may_read == ["primary", "replica"] && local.deployed["set_lesson"].may_read == ["primary"]
+    error_message = "What only reads may ask both, whichever it asks now."
+  }
+}

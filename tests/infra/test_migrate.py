@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from difflib import unified_diff
 from multiprocessing import get_context
 from multiprocessing.queues import SimpleQueue
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import pytest
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from common import db
 from infra import migrate as module
@@ -262,6 +262,23 @@ def test_a_migration_that_fails_leaves_nothing_of_itself_and_all_of_those_before
     assert "before_it" in tables(url)
     assert "half_done" not in tables(url)
     assert run(url, "SELECT version_num FROM alembic_version") == [["0098"]]
+
+
+def test_a_migration_gives_up_rather_than_hold_up_everybody_behind_who_has_the_table(
+    url: str, add_migration: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate(url)
+    add_migration("0099", "CREATE TABLE half_done (); ALTER TABLE lesson ADD note text;")
+    monkeypatch.setattr(module, "PATIENCE_MS", 100)
+
+    with closing(db.direct(url, 60_000)) as reader:
+        reader.run("BEGIN")
+        reader.run("SELECT count(*) FROM lesson")
+        with pytest.raises(DBAPIError, match="lock timeout"):
+            migrate(url)
+    assert "half_done" not in tables(url)
+
+    assert migrate(url) == (LAST, "0099")
 
 
 def test_a_migration_whose_revision_cannot_be_noted_leaves_nothing_of_itself(

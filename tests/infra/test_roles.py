@@ -116,7 +116,7 @@ def test_roles_cannot_log_in_and_have_no_powers(connection: Any) -> None:
 
 def test_what_runs_with_its_owners_rights_looks_for_names_where_only_the_owner_can_put_them(connection: Any) -> None:
     found = connection.run("SELECT p.proname, p.proconfig FROM pg_proc AS p WHERE p.prosecdef")
-    assert {name for name, _ in found} == {"drop_month", "ensure_month"}
+    assert {name for name, _ in found} == {"drop_month", "ensure_month", "stage_month"}
     assert all("search_path=public, pg_temp" in settings for _, settings in found)
 
 
@@ -236,7 +236,7 @@ def test_the_command_tells_what_a_migration_has_to_say(
 @pytest.fixture
 def server() -> Iterator[postgres.Cluster]:
     """A server of its own, as Cloud SQL makes one: nobody who migrates is a superuser."""
-    with TemporaryDirectory(prefix="watchledger-roles-", dir="/tmp") as folder:
+    with TemporaryDirectory(prefix="watchledger-roles-") as folder:
         place = open_to_postgres(folder)
         with postgres.running(place, durable=False, pg_bin=os.environ.get("PG_BIN")) as cluster:
             run(cluster.dsn("postgres"), "CREATE ROLE cloudsqlsuperuser CREATEROLE CREATEDB")
@@ -282,6 +282,18 @@ def test_the_upkeep_works_for_users_who_own_nothing(server: postgres.Cluster) ->
     assert (made, db.sqlstate(refusal.value), dropped) == ([["made"]], "42501", [["dropped"]])
     owners = run(url, "SELECT DISTINCT tableowner::text FROM pg_tables WHERE schemaname = 'public'")
     assert owners == [["cloudsqlsuperuser"]]
+
+
+def test_a_month_that_somebody_brought_back_can_be_dropped_again(server: postgres.Cluster) -> None:
+    url = by("deployer@p.iam", server, "watchledger")
+    migrate(url, role="cloudsqlsuperuser")
+
+    run(url, "SELECT stage_month('2024-03-01')")
+    run(url, "SELECT attach_month('2024-03-01')")
+
+    owners = run(url, "SELECT DISTINCT tableowner::text FROM pg_tables WHERE schemaname = 'public'")
+    assert owners == [["cloudsqlsuperuser"]]
+    assert run(logged_in("archive_segments", server), "SELECT drop_month('2024-03-01', now())") == [["dropped"]]
 
 
 def migrate_with_others(barrier: Barrier, url: str) -> None:

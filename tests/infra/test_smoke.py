@@ -16,7 +16,7 @@ from tests.infra.test_serve import Machine, free_port
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
-    with TemporaryDirectory(prefix="watchledger-smoke-", dir="/tmp") as folder:
+    with TemporaryDirectory(prefix="watchledger-smoke-") as folder:
         machine = Machine(open_to_postgres(folder), free_port())
         with machine.serving():
             yield machine

@@ -29,9 +29,15 @@ EXAMPLES = {
     "userId": ("ada", "a%2Fb", "progress", "lessons"),
     "lessonId": ("intro", "100%25", "assignment", "évidence"),
 }
-# Of a project as a whole can be given: what a condition narrows to one database server, and to write a build's log.
-OF_ONE_SERVER = {"roles/cloudsql.client", "roles/cloudsql.instanceUser"}
+# Of a project as a whole can be given: what a condition narrows to a database server or to the bucket that Cloud
+# Functions builds from, and to write a build's log.
+NARROWED = {
+    "roles/cloudsql.client": 'resource.name == "projects/{project}/instances/{server}"',
+    "roles/cloudsql.instanceUser": 'resource.name == "projects/{project}/instances/{server}"',
+    "roles/storage.objectViewer": 'resource.name.startsWith("projects/_/buckets/gcf-v2-sources-',
+}
 OF_THE_BUILDER = "roles/logging.logWriter"
+OF_THE_FRAMEWORK = {"THREADS", "LOG_EXECUTION_ID"}  # who reads them is not common/config.py
 IN_THE_CLOUD = {"DATABASE_URL"}  # INSTANCE_CONNECTION_NAME says it there
 
 Rule = Callable[[Plan], Iterator[str]]
@@ -240,6 +246,7 @@ def the_scheduler_calls_each_job_for_the_audience_that_the_job_asks_for(plan: Pl
 @rule
 def nobody_has_a_role_in_the_whole_project(plan: Plan) -> Iterator[str]:
     server = {one.values["name"] for one in plan.of("google_sql_database_instance")}
+    project = plan.settings("archive_segments")["GOOGLE_CLOUD_PROJECT"]
     for one in plan.resources:
         if not re.search(r"_iam_(member|binding|policy)$", one.type):
             continue
@@ -255,8 +262,9 @@ def nobody_has_a_role_in_the_whole_project(plan: Plan) -> Iterator[str]:
         if not re.match(r"google_(project|folder|organization)_", one.type):
             continue
         conditions = [condition["expression"] for condition in one.values.get("condition") or []]
-        narrowed = any(f'/instances/{name}"' in text for text in conditions for name in server)
-        if not (role in OF_ONE_SERVER and narrowed) and not (role == OF_THE_BUILDER and one.name == "builder_logs"):
+        wanted = [NARROWED.get(str(role), "nothing").format(project=project, server=name) for name in server]
+        narrowed = any(words in text for text in conditions for words in wanted)
+        if not narrowed and not (role == OF_THE_BUILDER and one.name == "builder_logs"):
             yield f"{one.address} gives {role} in the whole project"
 
 
@@ -300,7 +308,7 @@ def every_setting_is_one_that_is_read(plan: Plan) -> Iterator[str]:
     told: set[str] = set()
     for name in plan.functions:
         told |= plan.settings(name).keys()
-    for unknown in sorted(told - known - {"THREADS"}):
+    for unknown in sorted(told - known - OF_THE_FRAMEWORK):
         yield f"{unknown} is set, and common/config.py does not read it"
     for forgotten in sorted(known - told - IN_THE_CLOUD - {"LOG_PSEUDONYM_KEY"}):
         yield f"{forgotten} is not set"
@@ -332,6 +340,25 @@ def a_function_is_deployed_from_the_archive_with_its_hash(plan: Plan) -> Iterato
             yield f"{name} is deployed from {archive}"
 
 
+@rule
+def who_builds_may_read_write_and_tell_what_it_has_to(plan: Plan) -> Iterator[str]:
+    """As Google's documentation has it: cloud.google.com/functions/docs/securing/build-custom-sa."""
+    builder = f"serviceAccount:{plan.one('google_service_account', 'builder')['account_id']}@"
+    given = {one.values["role"] for one in plan.resources if str(one.values.get("member", "")).startswith(builder)}
+    for role in sorted({"roles/artifactregistry.writer", OF_THE_BUILDER, "roles/storage.objectViewer"} - given):
+        yield f"who builds has not got {role}"
+    sources = plan.one("google_project_iam_member", "builder_sources")
+    if "projects/_/buckets/gcf-v2-sources-" not in sources["condition"][0]["expression"]:
+        yield "who builds cannot read the bucket that Cloud Functions copies an archive to"
+
+
+@rule
+def nothing_is_left_for_google_to_fill_in_that_a_plan_would_take_away(plan: Plan) -> Iterator[str]:
+    for name in plan.functions:
+        if plan.settings(name).get("LOG_EXECUTION_ID") != "false":
+            yield f"{name} gets LOG_EXECUTION_ID from Cloud Functions"
+
+
 # What must not be lost
 
 
@@ -346,8 +373,9 @@ def the_database_is_private_and_can_be_brought_back(plan: Plan) -> Iterator[str]
         [addresses] = settings["ip_configuration"]
         if addresses["ipv4_enabled"] or addresses["ssl_mode"] != "TRUSTED_CLIENT_CERTIFICATE_REQUIRED":
             yield f"{server.address} can be reached from outside, or without TLS"
-        if not server.values["deletion_protection"] or not settings["deletion_protection_enabled"]:
-            yield f"{server.address} can be deleted"
+        protected = (server.values["deletion_protection"], bool(settings["deletion_protection_enabled"]))
+        if protected != (server.name == "primary",) * 2:  # a replica in trouble has to go, and takes nothing with it
+            yield f"{server.address}: protection from deletion is {protected}"
         if settings["edition"] != "ENTERPRISE" or not settings["insights_config"][0]["query_insights_enabled"]:
             yield f"{server.address} is of another edition, or has no insights"
         if {"name": "cloudsql.iam_authentication", "value": "on"} not in settings["database_flags"]:
@@ -387,9 +415,10 @@ def every_alert_has_a_runbook_and_every_runbook_an_alert(plan: Plan) -> Iterator
     for name in sorted(runbooks.keys() ^ alerts.keys()):
         yield f"{name} is an alert or a runbook, but not both"
     for name in sorted(runbooks.keys() & alerts.keys()):
-        if alerts[name]["documentation"][0]["content"] != runbooks[name]:
-            yield f"{name} comes without its runbook"
-        if len(runbooks[name]) > LONGEST_DOCUMENTATION:
+        told = alerts[name]["documentation"][0]["content"]
+        if not re.fullmatch(re.sub(r"\\\$[A-Z_]+", r"[^\\s$]+", re.escape(runbooks[name])), told):
+            yield f"{name} comes without its runbook, or with names that are not filled in"
+        if len(told) > LONGEST_DOCUMENTATION:
             yield f"docs/runbooks/{name}.md is longer than an alert may be"
         for part in ("## What it means", "## Make sure", "## What to do", "## What not to do"):
             if part not in runbooks[name]:
@@ -493,6 +522,13 @@ MUTATIONS: list[tuple[Rule | None, str, str, str, str]] = [
         '["watchledger_${var.name}"]',
         '["watchledger_${var.name}", "cloudsqlsuperuser"]',
         "with ['watchledger_find_lesson', 'cloudsqlsuperuser']",
+    ),
+    (
+        who_builds_may_read_write_and_tell_what_it_has_to,
+        "sources.tf",
+        "gcf-v2-sources-",
+        "gcf-v2-uploads-",
+        "who builds cannot read the bucket",
     ),
     (None, "database.tf", "deletion_protection = ", "deletion_protektion = ", "An argument named"),  # misspelt
 ]

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import pytest
 
 from infra import standing, traffic
 
+REPOSITORY = Path(__file__).parents[2]
 FUNCTIONS = standing.functions()
 SERVICES = [
     {
@@ -110,6 +112,45 @@ def test_all_can_be_sent_to_the_latest(command: Command, calls: Path) -> None:
     assert command("latest").returncode == 0
     assert [line.split()[3] for line in changes(calls)] == [traffic.service(name) for name in FUNCTIONS]
     assert all("--to-latest" in line for line in changes(calls))
+
+
+def test_after_a_deployment_that_was_broken_off_requests_go_where_they_went_before_it(tmp_path: Path) -> None:
+    for path in ("Makefile", "infra/__init__.py", "infra/traffic.py", "infra/standing.py"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        shutil.copy(REPOSITORY / path, tmp_path / path)
+    bucket, services = tmp_path / "bucket", tmp_path / "services.json"
+    bucket.mkdir()
+    gcloud = tmp_path / "bin/gcloud"
+    gcloud.parent.mkdir()
+    gcloud.write_text(
+        f'#!/bin/sh\nplace() {{ echo "$1" | sed "s#gs://b/deployment#{bucket}#"; }}\ncase "$*" in'
+        f' "run services list"*) cat {services};;'
+        ' "storage cp"*) cp "$(place "$3")" "$(place "$4")";;'
+        ' "storage rm --quiet"*) rm "$(place "$4")";; esac\n'
+    )
+    gcloud.chmod(0o755)
+
+    def make(target: str, serving: str, passed: bool = False) -> int:
+        traffic = [{"revisionName": serving, "percent": 100}]
+        services.write_text(
+            json.dumps([{"metadata": {"name": "watchledger-close-session"}, "status": {"traffic": traffic}}])
+        )
+        if passed:
+            (tmp_path / "dist/smoke-passed").touch()
+        path = f"{gcloud.parent}:{os.environ['PATH']}"
+        arguments = ["make", target, "PROJECT=p", "REGION=r", "STATE_BUCKET=b"]
+        return subprocess.run(arguments, cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True).returncode
+
+    def noted() -> str:
+        found: dict[str, str] = json.loads((bucket / "traffic.json").read_text())
+        return found["watchledger-close-session"]
+
+    assert make("note", serving="one") == 0  # and then apply is broken off: a new revision gets the requests
+    assert make("note", serving="two") == 0
+    assert noted() == "one"
+    assert make("traffic", serving="two", passed=True) == 0
+    assert make("note", serving="two") == 0
+    assert noted() == "two"
 
 
 def test_what_gcloud_refuses_is_told_in_a_line(command: Command) -> None:

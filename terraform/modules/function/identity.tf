@@ -21,7 +21,8 @@ resource "google_secret_manager_secret_iam_member" "this" {
   member    = "serviceAccount:${local.account}"
 }
 
-# Cloud SQL has no policy on an instance, only the project's: the condition is what makes these the instance's own.
+# Cloud SQL has no policy on an instance, only the project's: the condition is what makes these the instance's own. Who
+# may ask the replica may ask the primary, too, so that to change from one to the other waits for no right.
 resource "google_project_iam_member" "database" {
   for_each = toset(["roles/cloudsql.client", "roles/cloudsql.instanceUser"])
 
@@ -30,8 +31,8 @@ resource "google_project_iam_member" "database" {
   member  = "serviceAccount:${local.account}"
 
   condition {
-    title      = "only ${var.instance.name}"
-    expression = "resource.service == \"sqladmin.googleapis.com\" && resource.name == \"projects/${var.project_id}/instances/${var.instance.name}\""
+    title      = "only ${join(" and ", var.servers)}"
+    expression = "resource.service == \"sqladmin.googleapis.com\" && (${join(" || ", [for name in var.servers : "resource.name == \"projects/${var.project_id}/instances/${name}\""])})"
   }
 }
 

@@ -44,7 +44,8 @@ resource "google_cloudfunctions2_function" "this" {
       INSTANCE_CONNECTION_NAME = "${var.project_id}:${var.region}:${var.instance.name}"
       DATABASE_USER            = google_sql_user.this.name
       DATABASE_CONNECTIONS     = var.connections
-      THREADS                  = var.concurrency # the framework's
+      THREADS                  = var.concurrency # the framework's, and so is the next
+      LOG_EXECUTION_ID         = false           # if it is left out, Google sets it: every plan would change it back
     })
 
     dynamic "secret_environment_variables" {

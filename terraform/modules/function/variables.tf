@@ -98,6 +98,11 @@ variable "instance" {
   type        = object({ name = string })
 }
 
+variable "servers" {
+  description = "The names of all database servers that it may work with."
+  type        = list(string)
+}
+
 variable "primary" {
   description = "The database server that has the users, which a replica repeats."
   type        = object({ name = string })
