@@ -6,6 +6,7 @@ What a linter or a type checker can see is theirs; here is what only this house 
 import ast
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -21,12 +22,13 @@ Law = Callable[[Path], Iterator[str]]
 LAWS: list[Law] = []
 
 PLUMBING = {"auth", "cloud_sql", "config", "db", "errors", "http", "logs", "models", "parsing", "store"}
-COLLECTOR = ["import gc", "gc.set_threshold(50000)"]  # see docs/decisions/07-small-stack.md
+FIRST_OF_ALL = Path("common/__init__.py")  # what makes cold starts shorter: see docs/decisions/07-small-stack.md
 EMPTY_NAMES = {"base", "commons", "helper", "helpers", "manager", "managers", "misc", "repositories", "repository"}
 EMPTY_NAMES |= {"controller", "controllers", "service", "services", "util", "utils"}
 MAY_CATCH = {
     "archive": "a month that has to wait is named in the answer, and does not stop the others",
     "auth": "a token's refusal is an answer, and an issuer that cannot be reached is bridged",
+    "config": "a setting that is no number is told by its name",
     "db": "the driver's errors become one, and a broken connection is replaced",
     "http": "this is where everything that was raised becomes an answer",
     "parquet": "whatever is wrong with a file makes it a damaged one",
@@ -37,6 +39,7 @@ MAY_CATCH = {
 }
 LONGEST_MAIN = 30
 SAID_OTHERWISE = {"DATABASE_URL": "INSTANCE_CONNECTION_NAME says in the cloud where the database is"}
+OF_THE_FRAMEWORK = {"LOG_EXECUTION_ID"}  # which reads it itself
 
 
 def law(check: Law) -> Law:
@@ -245,7 +248,7 @@ def no_sql_in_python(root: Path) -> Iterator[str]:
 @law
 def only_config_reads_the_environment(root: Path) -> Iterator[str]:
     for path, tree in modules(root, "common", "functions", "infra"):
-        if path not in (Path("common/config.py"), Path("infra/local.py")):
+        if path not in (Path("common/config.py"), FIRST_OF_ALL, Path("infra/local.py")):
             for node in ast.walk(tree):
                 match node:
                     case ast.Attribute(value=ast.Name(id="os"), attr="environ" | "environb" | "getenv" | "putenv"):
@@ -309,8 +312,9 @@ def is_constant(node: ast.stmt) -> bool:
 def packages_are_empty(root: Path) -> Iterator[str]:
     for folder in ("common", "functions", "infra", "tests"):
         for path in sorted((root / folder).rglob("__init__.py")):
-            said = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if not is_constant(node)]
-            if said and (path != root / "common/__init__.py" or [ast.unparse(node) for node in said] != COLLECTOR):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            is_first = path == root / FIRST_OF_ALL and packages(tree) <= sys.stdlib_module_names
+            if not is_first and not all(is_constant(node) for node in tree.body):
                 yield f"{path.relative_to(root)}: empty it; what is in it belongs in a module with a name"
 
 
@@ -377,7 +381,7 @@ def every_setting_is_set_by_terraform(root: Path) -> Iterator[str]:
     given = set(re.findall(r"(?:^ +|\{ )([A-Z]+(?:_[A-Z0-9]+)+) += ", terraform, re.MULTILINE))
     for name in sorted(settings - given - SAID_OTHERWISE.keys()):
         yield f"common/config.py: {name} is not set; set it in terraform/deployment.tf or modules/function"
-    for name in sorted(given - settings):
+    for name in sorted(given - settings - OF_THE_FRAMEWORK):
         yield f"terraform: {name} is set, but common/config.py does not read it; remove it"
 
 
