@@ -32,9 +32,21 @@ class Settings:
     job_time_budget_s: float
     archive_url: str | None
     retention_days: int
-    # The logs.
+
+
+@dataclass(frozen=True)
+class LogSettings:
     google_cloud_project: str | None
     log_pseudonym_key: str | None
+
+
+@cache
+def log_settings() -> LogSettings:
+    """The settings of the log lines, which have to be written whatever else is wrong."""
+    return LogSettings(
+        google_cloud_project=os.environ.get("GOOGLE_CLOUD_PROJECT") or None,
+        log_pseudonym_key=os.environ.get("LOG_PSEUDONYM_KEY") or None,
+    )
 
 
 @cache
@@ -42,12 +54,11 @@ def settings() -> Settings:
     """The settings of this process.
 
     Raises:
-        MissingSetting: a setting without a default is not in the environment.
-        ValueError: one that should be a number is none; the message says which.
+        WrongSetting: one without a default is not in the environment, or one that should be a number is none.
     """
     env = os.environ
     if not env.get("DATABASE_URL") and not env.get("INSTANCE_CONNECTION_NAME"):
-        raise MissingSetting("DATABASE_URL or INSTANCE_CONNECTION_NAME")
+        raise WrongSetting("DATABASE_URL or INSTANCE_CONNECTION_NAME is not set")
     return Settings(
         database_url=env.get("DATABASE_URL") or None,
         instance_connection_name=env.get("INSTANCE_CONNECTION_NAME") or None,
@@ -65,15 +76,13 @@ def settings() -> Settings:
         job_time_budget_s=_number(float, "JOB_TIME_BUDGET_S", "240"),
         archive_url=env.get("ARCHIVE_URL") or None,
         retention_days=_number(int, "RETENTION_DAYS", "400"),
-        google_cloud_project=env.get("GOOGLE_CLOUD_PROJECT") or None,
-        log_pseudonym_key=env.get("LOG_PSEUDONYM_KEY") or None,
     )
 
 
 def _required(name: str) -> str:
     value = os.environ.get(name)
     if not value:
-        raise MissingSetting(name)
+        raise WrongSetting(f"{name} is not set")
     return value
 
 
@@ -82,8 +91,8 @@ def _number(kind: type[N], name: str, default: str) -> N:
     try:
         return kind(text)
     except ValueError:
-        raise ValueError(f"{name}={text} is not a number") from None
+        raise WrongSetting(f"{name}={text} is not a number") from None
 
 
-class MissingSetting(Exception):
-    """A setting without a default is not in the environment."""
+class WrongSetting(Exception):
+    """A setting is not in the environment, or not what it has to be; the message says which."""

@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 
 from pydantic_core import to_json
 
-from common.config import settings
+from common.config import WrongSetting, log_settings
 from common.errors import Problem
 
 # An id of zeros only is none, and there is no version ff.
@@ -103,14 +103,14 @@ def write(line: dict[str, object]) -> None:
 
 
 def causes(error: BaseException) -> list[str]:
-    """What went wrong, outermost first: types, a problem's detail, PostgreSQL's message without the row's values."""
+    """What went wrong, outermost first: types, the words of ours, PostgreSQL's message without the row's values."""
     told = []
     current: BaseException | None = error
     while current is not None:
         match current:
             case BaseException(args=({"C": state, "M": message}, *_)):
                 words = f" {state} {message}"
-            case Problem(detail=str(words)):
+            case Problem(detail=str(words)) | WrongSetting(args=(str(words),)):
                 words = f" {words}"
             case _:
                 words = ""
@@ -120,14 +120,14 @@ def causes(error: BaseException) -> list[str]:
 
 
 def trace_name(trace_id: str) -> str:
-    project = settings().google_cloud_project
+    project = log_settings().google_cloud_project
     return f"projects/{project}/traces/{trace_id}" if project else trace_id
 
 
 @cache
 def pseudonym_key() -> bytes:
     """The deployment's key; without one, a new one per process: then lines of two processes don't match."""
-    return (settings().log_pseudonym_key or secrets.token_hex()).encode()
+    return (log_settings().log_pseudonym_key or secrets.token_hex()).encode()
 
 
 @lru_cache(maxsize=4096)

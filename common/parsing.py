@@ -1,5 +1,6 @@
 """From JSON to a request: refused whole when it is wrong as a whole, item by item where one item is."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -8,6 +9,12 @@ from pydantic_core import ErrorDetails, from_json, to_json
 
 from common.errors import InvalidRequest, MalformedJson
 from common.models import RecordProgress, Rejected, Request
+
+# Whoever cuts a text by UTF-16 may leave half a character, which is no JSON to others. The first group is all else.
+HALF_A_CHARACTER = re.compile(
+    rb"(\\[^u]|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F])|\\u[dD][89a-fA-F][0-9a-fA-F]{2}",
+)
+REPLACEMENT_CHARACTER = rb"\ufffd"
 
 R = TypeVar("R", bound=Request)
 
@@ -24,6 +31,9 @@ def parse(model: type[R], raw: bytes) -> R:
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False, include_input=False)
     if errors[0]["type"] == "json_invalid":
+        whole = HALF_A_CHARACTER.sub(lambda found: found[1] or REPLACEMENT_CHARACTER, raw)
+        if whole != raw:
+            return parse(model, whole)
         raise MalformedJson(errors[0]["msg"])
     if not issubclass(model, RecordProgress) or not all(is_of_item(error) for error in errors):
         raise InvalidRequest(errors=[{"pointer": pointer(e["loc"]), "detail": detail(e)} for e in errors])

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from common import db
-from common.config import MissingSetting
+from common.config import WrongSetting
 from common.errors import Problem
 from infra import postgres
 
 FAILURES = (
     Problem,
-    MissingSetting,
+    WrongSetting,
     ValueError,
     *db.FAILURES,
     postgres.BinariesNotFound,
@@ -38,8 +38,6 @@ def told(failure: BaseException) -> str:
                 return f"PostgreSQL says: {message}"
             case Problem():
                 words.append(cause.detail or cause.title())
-            case MissingSetting():
-                words.append(f"{cause} is not set")
             case _:
                 words.append(str(cause) or type(cause).__name__)
         cause = cause.__cause__

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -121,8 +122,13 @@ def copied(store: Store, manifests: Iterable[Manifest], table: str) -> Iterator[
 
 
 def ask(query: str, files: list[str], rest: str = "") -> list[tuple[Any, ...]]:
-    with closing(duckdb.connect()) as connection:
-        return connection.execute(f"{query} read_parquet({files}) {rest}").fetchall() if files else []
+    return duck().execute(f"{query} read_parquet({files}) {rest}").fetchall() if files else []
+
+
+@cache
+def duck() -> duckdb.DuckDBPyConnection:
+    """To make one takes longer than to ask it twenty times."""
+    return duckdb.connect(config={"threads": 1})
 
 
 def forget(url: str) -> None:

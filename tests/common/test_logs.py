@@ -9,6 +9,7 @@ import pytest
 from pg8000.exceptions import DatabaseError
 
 from common import logs, progress, sessions
+from common.config import settings
 from common.errors import DatabaseUnavailable
 from common.logs import Trace
 from tests.conftest import Person, Viewer, deployed, problem, segment, send
@@ -250,6 +251,19 @@ def test_why_the_database_was_unavailable_is_told(
     [line] = lines()
     assert line["cause"] == cause
     assert "in busy" in line["stack"]
+
+
+def test_a_function_without_a_setting_says_which(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JWT_ISSUER")
+    settings.cache_clear()
+    try:
+        assert problem(Person().send("GET", "/video/lessons/any"), 500)
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+
+    [line] = lines()
+    assert line["cause"] == ["WrongSetting JWT_ISSUER is not set"]
 
 
 def test_a_line_is_one_line_whatever_is_in_it(viewer: Viewer, lines: Lines) -> None:

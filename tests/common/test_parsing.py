@@ -215,8 +215,8 @@ def test_an_unknown_member_beside_a_wrong_item_refuses_the_body_whole() -> None:
         b'{"segments": [],}',
         b'{"reason": "\xff"}',
         b'{"\xc3\x28": 1}',
-        b'{"reason": "\\ud800"}',
-        b'{"reason": "\\udc00\\ud800"}',
+        b'{"reason": "\\ud8"}',
+        b'{"reason": "\\ud800}',
         b'{"reason": "a\nb"}',
         b"\xef\xbb\xbf{}",
         "{}".encode("utf-16"),
@@ -229,6 +229,25 @@ def test_an_unknown_member_beside_a_wrong_item_refuses_the_body_whole() -> None:
 def test_a_body_that_is_not_json_is_refused_as_such(body: bytes) -> None:
     with pytest.raises(MalformedJson):
         parse(RecordProgress, body)
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (r"cut \ud83d", "cut \N{REPLACEMENT CHARACTER}"),
+        (r"\ude00\uD83D", "\N{REPLACEMENT CHARACTER}" * 2),
+        (r"\ud83d\ude00 and \uD83D\uDE00", "\N{GRINNING FACE} and \N{GRINNING FACE}"),
+        (r"\ud83d\ud83d\ude00", "\N{REPLACEMENT CHARACTER}\N{GRINNING FACE}"),
+        (r"\\ud83d \ud83d", "\\ud83d \N{REPLACEMENT CHARACTER}"),
+    ],
+)
+def test_half_a_character_is_replaced_and_blocks_no_buffer(sent: str, kept: str) -> None:
+    jump = f'{{"clientEventId": "{uuid4()}", "fromSecond": 1, "toSecond": 9, "reason": "{sent}"}}'
+
+    body = parse(RecordProgress, f'{{"segments": [{json.dumps(segment(0, 1))}], "seeks": [{jump}]}}'.encode())
+
+    assert [seek.reason for seek in body.seeks] == [kept]
+    assert (len(body.segments), body.rejected) == (1, [])
 
 
 def test_of_members_with_the_same_name_the_last_counts() -> None:

@@ -25,7 +25,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the se
 @contextmanager
 def open_folder() -> Iterator[Path]:
     """A new path in a folder that every account may enter; when root runs pytest, `tmp_path` is not."""
-    with TemporaryDirectory(dir="/tmp") as folder:
+    with TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         yield Path(folder, "data")
 
@@ -53,7 +53,7 @@ def closed() -> Iterator[Path]:
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """What stands for /var/tmp, so that nothing is left there."""
-    with TemporaryDirectory(dir="/var/tmp") as folder:
+    with TemporaryDirectory() as folder:
         os.chmod(folder, 0o1777)
         monkeypatch.setattr(postgres, "ELSEWHERE", folder)
         yield Path(folder)

@@ -112,7 +112,7 @@ def eventually_at_rest(machine: Machine) -> bool:
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
     """A machine on which nothing runs; the tests leave it so."""
-    with TemporaryDirectory(prefix="watchledger-serve-", dir="/tmp") as folder:
+    with TemporaryDirectory(prefix="watchledger-serve-") as folder:
         yield Machine(open_to_postgres(folder) / "data", free_port())
 
 
@@ -168,7 +168,7 @@ def test_a_server_that_is_killed_leaves_nothing_running_and_what_was_recorded(ma
 
 
 def test_a_server_that_is_stopped_while_it_starts_leaves_nothing_running(machine: Machine) -> None:
-    with TemporaryDirectory(prefix="watchledger-serve-", dir="/tmp") as folder:
+    with TemporaryDirectory(prefix="watchledger-serve-") as folder:
         other = Machine(open_to_postgres(folder) / "data", machine.port)
         with other.open("infra.serve") as server:
             while not any(other.data_dir.glob("postgres/new-*/base")):  # initdb is at work
@@ -198,7 +198,7 @@ def test_an_existing_postgresql_is_migrated_and_used_instead(machine: Machine) -
     port = free_port()
     settings = {"listen_addresses": "127.0.0.1", "port": str(port)}
     with (
-        TemporaryDirectory(prefix="watchledger-serve-", dir="/tmp") as folder,
+        TemporaryDirectory(prefix="watchledger-serve-") as folder,
         postgres.running(open_to_postgres(folder), pg_bin=os.environ.get("PG_BIN"), durable=False, settings=settings),
     ):
         url = f"postgresql://postgres@127.0.0.1:{port}/elsewhere"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from common.config import Settings
+from common.config import LogSettings, Settings
 from common.errors import PathNotFound
 from infra import functions, package, pages
 from tests.infra import plans
@@ -304,7 +304,7 @@ def there_are_no_keys_and_no_secrets(plan: Plan) -> Iterator[str]:
 
 @rule
 def every_setting_is_one_that_is_read(plan: Plan) -> Iterator[str]:
-    known = {name.upper() for name in Settings.__dataclass_fields__}
+    known = {name.upper() for name in Settings.__dataclass_fields__ | LogSettings.__dataclass_fields__}
     told: set[str] = set()
     for name in plan.functions:
         told |= plan.settings(name).keys()

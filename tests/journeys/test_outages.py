@@ -18,6 +18,7 @@ from common import db, logs
 from infra import functions, postgres
 from infra.migrate import migrate
 from infra.postgres import Cluster
+from tests.clock import Stalls, in_time
 from tests.common.wire import Wire, wire
 from tests.conftest import Person, Viewer, database, deployed, open_to_postgres, problem, run, segment
 from tests.journeys.chaos import AN_ANSWER_TAKES_S, Storm, kills, progress_bar, verify
@@ -30,7 +31,7 @@ UNAVAILABLE = "urn:watchledger:problem:database-unavailable"
 def cluster() -> Iterator[Cluster]:
     """A durable server of our own with the schema, which the functions work on."""
     with (
-        TemporaryDirectory(prefix="watchledger-tests-", dir="/tmp") as folder,
+        TemporaryDirectory(prefix="watchledger-tests-") as folder,
         postgres.running(open_to_postgres(folder), pg_bin=os.environ.get("PG_BIN")) as cluster,
     ):
         migrate(cluster.dsn("ledger"))
@@ -56,7 +57,7 @@ def test_what_was_acknowledged_is_there_once_however_often_the_database_is_kille
     storm = Storm()
     began = monotonic()
     recoveries = []
-    with storm.raging(VIEWERS):
+    with Stalls() as stalls, storm.raging(VIEWERS):
         for _ in progress_bar(kills()):
             storm.wait_for_answers(5 * VIEWERS)
             cluster.kill()
@@ -64,7 +65,7 @@ def test_what_was_acknowledged_is_there_once_however_often_the_database_is_kille
             recoveries.append(storm.wait_for_answers(1))
         storm.wait_for_answers(5 * VIEWERS)
     verify(cluster.dsn("ledger"), storm)
-    assert storm.slowest_s < AN_ANSWER_TAKES_S
+    assert storm.slowest_s - stalls.seconds < AN_ANSWER_TAKES_S
     sys.stdout.write(
         f"{kills()} kills in {monotonic() - began:.0f} s: {len(storm.acknowledged)} events acknowledged, each there"
         f" once; {storm.refusals} requests refused, the slowest answer took {storm.slowest_s:.2f} s, the first after"
@@ -151,10 +152,10 @@ def test_a_paused_server_is_answered_for_in_time_and_serves_again_when_it_goes_o
         list(clients.map(Viewer.start, viewers))
         with paused(cluster):
             for _ in ("on connections that were open", "on new ones"):
-                began = monotonic()
-                for answer in list(clients.map(post, viewers, bodies)):
+                with in_time(AN_ANSWER_TAKES_S):
+                    answers = list(clients.map(post, viewers, bodies))
+                for answer in answers:
                     assert_unavailable(answer)
-                assert monotonic() - began < AN_ANSWER_TAKES_S
         answers = list(clients.map(post, viewers, bodies))
     assert [(answer.status_code, answer.get_json()["coverageSecond"]) for answer in answers] == [(200, 10)] * VIEWERS
     url = cluster.dsn("ledger")
@@ -220,10 +221,8 @@ def test_without_a_database_every_function_is_unavailable(
     method: str, path: str, body: Any, service: Person, scheduler: Person
 ) -> None:
     caller = scheduler if path.startswith("/jobs/") else service
-    with deployed(DATABASE_URL="postgresql://u@127.0.0.1:9/nowhere"):
-        began = monotonic()
+    with deployed(DATABASE_URL="postgresql://u@127.0.0.1:9/nowhere"), in_time(1):
         assert_unavailable(caller.send(method, path, body))
-    assert monotonic() - began < 1
 
 
 def test_when_the_connections_are_used_up_requests_are_refused_in_time(viewer: Viewer) -> None:
@@ -232,9 +231,8 @@ def test_when_the_connections_are_used_up_requests_are_refused_in_time(viewer: V
         def ask(_: db.Tx) -> TestResponse:
             return viewer.send("PUT", f"/video/sessions/{viewer.session_id}/heartbeat")
 
-        began = monotonic()
-        assert_unavailable(db.pool().run(ask))
-        assert monotonic() - began < AN_ANSWER_TAKES_S
+        with in_time(AN_ANSWER_TAKES_S):
+            assert_unavailable(db.pool().run(ask))
         viewer.touch()
 
 
@@ -245,13 +243,12 @@ def test_a_session_that_somebody_else_holds_is_answered_for_in_time_and_nothing_
     with closing(db.direct(database_url, 60_000)) as other, ThreadPoolExecutor(3) as clients:
         other.run("BEGIN")
         other.run("SELECT FROM watch_session WHERE session_id = :id FOR UPDATE", id=viewer.session_id)
-        began = monotonic()
-        answers = [
-            clients.submit(viewer.send, "POST", f"{session}/progress", {"segments": [segment(0, 10)]}),
-            clients.submit(viewer.send, "PUT", f"{session}/heartbeat"),
-            clients.submit(viewer.send, "PUT", f"{session}/close"),
-        ]
-        for answer in answers:
-            assert_unavailable(answer.result())
-        assert monotonic() - began < AN_ANSWER_TAKES_S
+        with in_time(AN_ANSWER_TAKES_S):
+            answers = [
+                clients.submit(viewer.send, "POST", f"{session}/progress", {"segments": [segment(0, 10)]}),
+                clients.submit(viewer.send, "PUT", f"{session}/heartbeat"),
+                clients.submit(viewer.send, "PUT", f"{session}/close"),
+            ]
+            for answer in answers:
+                assert_unavailable(answer.result())
     assert viewer.close()["coverageSecond"] == 0
