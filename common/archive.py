@@ -29,7 +29,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from common import db, partitions
 from common.columns import TABLES, Checksum, Page, Table, rows_of, totals_of
-from common.config import MissingSetting, settings
+from common.config import WrongSetting, settings
 from common.db import Row
 from common.models import MonthsArchived, MonthWaiting, WaitingFor
 from common.parquet import DamagedFile, Writer, read_back
@@ -187,8 +187,10 @@ class Archiver:
         if self._dry_run:
             self._count(found, 0)
             return
-        if month not in self._months() and partitions.ensure(self._pool, month)[0] == "busy":
-            raise MonthWaits("in_use")
+        if month not in self._months():
+            if partitions.ensure(self._pool, month)[0] == "busy":
+                raise MonthWaits("in_use")
+            found = self._sessions(*ids_of(month))  # somebody else may have archived and dropped it just before
         manifest = self._written(month, found)
         if manifest.archived_at != found["sealed_at"]:
             self._seal(month, manifest, found["sealed_at"])
@@ -201,6 +203,9 @@ class Archiver:
     def _written(self, month: date, found: Row) -> Manifest:
         """The archive of what is in the database: the one that there is already, or this run's."""
         earlier = self._earlier(month, found["sealed_at"])
+        is_sealed_with_it = earlier is not None and earlier.is_complete and earlier.archived_at == found["sealed_at"]
+        if earlier and is_sealed_with_it and self._is_empty(month):
+            return earlier
         manifest = Manifest(month=f"{month:%Y-%m}", archived_at=self._moment, is_complete=False, parts=[])
         for part, is_new in self._parts(month, earlier):
             manifest.parts.append(part)
@@ -211,10 +216,14 @@ class Archiver:
                 if time.monotonic() > self._deadline:
                     raise OutOfTime
         manifest.is_complete = True
-        if earlier and earlier.archived_at == found["sealed_at"] and earlier.parts == manifest.parts:
+        if earlier and is_sealed_with_it and earlier.parts == manifest.parts:
             return earlier
         self._store.write(manifest.path, manifest.model_dump_json(indent=1).encode())
         return manifest
+
+    def _is_empty(self, month: date) -> bool:
+        """Whether the database has no row of a month."""
+        return not any(True for table in TABLES.values() for page in pages(self._pool, table, *ids_of(month)))
 
     def _earlier(self, month: date, sealed_at: datetime | None) -> Manifest | None:
         """The archive that the month's sessions were sealed with, or else what the last run has left."""
@@ -392,10 +401,10 @@ class Archiver:
 
 
 def open_store() -> Store:
-    """Raises: MissingSetting, ArchiveUnavailable."""
+    """Raises: WrongSetting, ArchiveUnavailable."""
     url = settings().archive_url
     if url is None:
-        raise MissingSetting("ARCHIVE_URL")
+        raise WrongSetting("ARCHIVE_URL is not set")
     return Store(url)
 
 

@@ -87,10 +87,19 @@ def rows_of(table: Table, page: Page) -> pa.Table:
     columns = {}
     for name, kind in table.columns.items():
         column = read(name, kind, page)
-        if name in OF_THE_SESSION:
-            column = pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(ends, column))
-        columns[name] = column
+        columns[name] = spread(column, ends) if name in OF_THE_SESSION else column
     return pa.table(columns)
+
+
+def session_ends(rows: pa.Table) -> pa.Array:
+    """For each session whose rows lie together, user by user, the place after its last row."""
+    ends = pa.concat_arrays([pc.run_end_encode(rows[name].combine_chunks()).run_ends for name in OF_THE_SESSION])
+    return pc.unique(ends.take(pc.sort_indices(ends)))
+
+
+def spread(values: pa.Array, ends: pa.Array) -> pa.Array:
+    """Values of sessions, each as often as the session has rows."""
+    return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(ends, values))
 
 
 def totals_of(page: Page) -> pa.Table:
@@ -122,10 +131,10 @@ def read(name: str, kind: pa.DataType, page: Page) -> pa.Array:
 
 
 def wire(table: Table, rows: pa.Table) -> Page:
-    """Rows in PostgreSQL's binary form, every value of every row."""
+    """Rows, or some columns of them, in PostgreSQL's binary form, every value of every row."""
     page: dict[str, bytes] = {}
-    for name, kind in table.columns.items():
-        column = rows[name].combine_chunks()
+    for name in rows.column_names:
+        column, kind = rows[name].combine_chunks(), table.columns[name]
         if kind == TEXT:
             page[f"{name}_length"] = network_order("i", pc.fill_null(pc.binary_length(column), -1))
             all_of_it = pa.ListArray.from_arrays(pa.array([0, len(column)], NUMBER), pc.fill_null(column, ""))
@@ -192,7 +201,7 @@ class Checksum:
         """Take rows in; of the page they came in, if they did, those bytes that are PostgreSQL's own."""
         self.rows += len(rows)
         sent = {name: data for name, data in (page or {}).items() if not name.startswith((*OF_THE_SESSION, "rows"))}
-        for name, data in {**wire(self._table, rows), **sent}.items():
+        for name, data in {**wire(self._table, rows.select(OF_THE_SESSION) if page else rows), **sent}.items():
             self._columns.setdefault(name, hashlib.sha256()).update(data)
 
     def hexdigest(self) -> str:

@@ -7,16 +7,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
-from common.columns import ID, LARGE_NUMBER, MOMENT, NUMBER, SEGMENTS, SPEED, TEXT, TRUTH, Table, bytes_of, taken_for
+from common.columns import (
+    ID,
+    LARGE_NUMBER,
+    MOMENT,
+    NUMBER,
+    OF_THE_SESSION,
+    SEGMENTS,
+    SPEED,
+    TEXT,
+    TRUTH,
+    Table,
+    bytes_of,
+    session_ends,
+    spread,
+    taken_for,
+)
 from common.store import Sink
 
 MILLISECONDS = pa.timestamp("ms", tz="UTC")
 MICROSECONDS = pa.int16()
 
-# Within a session from the latest to the earliest. DELTA_BINARY_PACKED takes as many bits for every step as the
+# A session's rows, from the latest to the earliest. DELTA_BINARY_PACKED takes as many bits for every step as the
 # largest one needs that goes up from the smallest: small ones down, and few large ones up, need the fewest.
-IN_A_FILE = [("session_id", "ascending"), ("occurred_at", "descending"), ("client_event_id", "ascending")]
-IN_THE_TABLE = [("session_id", "ascending"), ("user_id", "ascending"), ("client_event_id", "ascending")]
+IN_A_FILE = [("occurred_at", "descending"), ("client_event_id", "ascending")]
+IN_THE_TABLE = [("client_event_id", "ascending")]
 
 
 class Writer:
@@ -39,7 +54,7 @@ class Writer:
         )
 
     def write(self, rows: pa.Table) -> None:
-        self._file.write_table(packed(self._table, rows.sort_by(IN_A_FILE)), row_group_size=max(len(rows), 1))
+        self._file.write_table(packed(self._table, in_order(rows, IN_A_FILE)), row_group_size=max(len(rows), 1))
 
     def close(self) -> None:
         self._file.close()
@@ -105,9 +120,19 @@ def read_back(table: Table, file: pa.NativeFile) -> Iterator[pa.Table]:
         if source.schema_arrow != schema(table):
             raise DamagedFile(f"The columns are not those of {table.name}.")
         for group in range(source.num_row_groups):
-            yield unpacked(table, source.read_row_group(group)).sort_by(IN_THE_TABLE)
+            yield in_order(unpacked(table, source.read_row_group(group)), IN_THE_TABLE)
     except (pa.ArrowException, OSError) as error:
         raise DamagedFile(str(error)) from error
+
+
+def in_order(rows: pa.Table, keys: list[tuple[str, str]]) -> pa.Table:
+    """Rows that lie session by session, those of each session put in another order."""
+    ends = session_ends(rows)
+    session = spread(pa.array(range(len(ends)), NUMBER), ends)
+    by = pa.record_batch({"session": session} | {name: rows[name].combine_chunks() for name, _ in keys})
+    order = pc.sort_indices(by, sort_keys=[("session", "ascending"), *keys])
+    moved = rows.drop_columns(list(OF_THE_SESSION)).take(order)
+    return pa.table({name: (rows if name in OF_THE_SESSION else moved)[name] for name in rows.column_names})
 
 
 class DamagedFile(Exception):

@@ -6,7 +6,7 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from common.columns import SEGMENTS, Table
+from common.columns import OF_THE_SESSION, SEGMENTS, Table, session_ends, spread
 
 PLACE_BITS = 27  # a place in the video is less than 2 ** 27 ms
 COUNTS = ["segment_count", "effective_ms", "seek_count", "skip_count"]
@@ -25,19 +25,20 @@ class SessionTotals:
         self._strangers: set[bytes] = set()
 
     def add(self, table: Table, rows: pa.Table) -> None:
-        self._add_segments(rows) if table is SEGMENTS else self._add_seeks(rows)
-
-    def _add_segments(self, rows: pa.Table) -> None:
-        rows, session = self._numbered(rows)
-        line = pc.shift_left(session, PLACE_BITS)
-        starts, ends = united(*(pc.add(line, column(rows, name).cast(pa.int64())) for name in ("start_ms", "end_ms")))
-        self._starts.append(starts)
-        self._ends.append(ends)
-        self._count(session, segment_count=ones(rows), effective_ms=rows["effective_ms"])
-
-    def _add_seeks(self, rows: pa.Table) -> None:
-        rows, session = self._numbered(rows)
-        self._count(session, seek_count=ones(rows), skip_count=rows["is_skip"])
+        ends = session_ends(rows)
+        session = self._numbered(rows, ends)
+        if session.null_count:
+            is_stored = spread(session.is_valid(), ends)
+            self._strangers |= set(column(rows, "session_id").filter(pc.invert(is_stored)).to_pylist())
+            self.add(table, rows.filter(is_stored))
+        elif table is SEGMENTS:
+            line = pc.shift_left(spread(session, ends), PLACE_BITS)
+            places = (pc.add(line, column(rows, name).cast(pa.int64())) for name in ("start_ms", "end_ms"))
+            for known, new in zip((self._starts, self._ends), united(*places), strict=True):
+                known.append(new)
+            self._count(session, ends, segment_count=None, effective_ms=column(rows, "effective_ms"))
+        else:
+            self._count(session, ends, seek_count=None, skip_count=column(rows, "is_skip"))
 
     def differences(self) -> list[UUID]:
         """The sessions whose stored totals are not what their rows come to, and those that are not stored at all."""
@@ -47,18 +48,20 @@ class SessionTotals:
             differs = pc.or_(differs, pc.not_equal(column(self._stored, name), column(counted, name)))
         return [UUID(bytes=found) for found in (*self._sessions.filter(differs).to_pylist(), *sorted(self._strangers))]
 
-    def _numbered(self, rows: pa.Table) -> tuple[pa.Table, pa.Array]:
-        """The rows of stored sessions, and the place of each row's session among these."""
-        session = pc.index_in(column(rows, "session_id"), self._sessions).cast(pa.int64())
-        is_stored = pc.fill_null(pc.equal(self._users.take(session), column(rows, "user_id")), False)
-        if pc.all(is_stored).as_py():
-            return rows, session
-        self._strangers |= set(column(rows, "session_id").filter(pc.invert(is_stored)).to_pylist())
-        return rows.filter(is_stored), session.filter(is_stored)
+    def _numbered(self, rows: pa.Table, ends: pa.Array) -> pa.Array:
+        """The place among the stored sessions of each session that has rows; null if it is not stored."""
+        heads = rows.select(OF_THE_SESSION).take(pc.subtract(ends, 1))
+        session = pc.index_in(column(heads, "session_id"), self._sessions).cast(pa.int64())
+        return pc.if_else(pc.equal(self._users.take(session), column(heads, "user_id")), session, None)
 
-    def _count(self, session: pa.Array, **counts: pa.ChunkedArray) -> None:
-        numbers = {name: count.cast(pa.int64()) for name, count in counts.items()}
-        self._counts.append(sums(pa.table({"session": session} | numbers), list(counts)))
+    def _count(self, session: pa.Array, ends: pa.Array, **counted: pa.Array | None) -> None:
+        """Add up, session by session, the rows themselves (None) or a column of them."""
+        numbers = {}
+        for name, values in counted.items():
+            so_far = ends if values is None else pc.cumulative_sum(values.cast(pa.int64())).take(pc.subtract(ends, 1))
+            so_far = pa.concat_arrays([pa.array([0], pa.int64()), so_far.cast(pa.int64())])
+            numbers[name] = pc.subtract(so_far[1:], so_far[:-1])
+        self._counts.append(pa.table({"session": session} | numbers))
 
     def _coverage(self) -> pa.Array:
         """What each session covers, as PostgreSQL writes an int4multirange."""
@@ -95,10 +98,6 @@ def sums(rows: pa.Table, names: Sequence[str]) -> pa.Table:
     """Session by session, in their order."""
     summed = rows.group_by("session").aggregate([(name, "sum") for name in names]).sort_by("session")
     return summed.select(["session", *(f"{name}_sum" for name in names)]).rename_columns(["session", *names])
-
-
-def ones(rows: pa.Table) -> pa.Array:
-    return pa.array([1] * len(rows), pa.int64())
 
 
 def column(rows: pa.Table, name: str) -> pa.Array:

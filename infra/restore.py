@@ -77,8 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def month_of(text: str) -> date:
-    """Raises: ValueError."""
-    return date.fromisoformat(f"{text}-01")
+    """Raises: argparse.ArgumentTypeError."""
+    try:
+        return date.fromisoformat(f"{text}-01")
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not a month such as 2026-03") from None
 
 
 def restore(month: date, dry_run: bool, on_progress: Callable[[int, int], None]) -> Manifest:

@@ -585,6 +585,24 @@ def test_files_that_an_earlier_run_left_are_deleted_and_others_are_not(own_url: 
     assert set(others) < set(found)
 
 
+@pytest.mark.parametrize("moment", ["_months", "_earlier", "_seal", "_drop"])
+def test_a_month_that_another_run_has_just_dropped_is_not_made_again(own_url: str, place: Store, moment: str) -> None:
+    watched_in(MARCH)
+    before = rows(own_url)
+
+    def overtake() -> None:
+        with closing(db.patient(600)) as pool:
+            archive.Archiver(pool, place, False, lambda *_: None).archive(MARCH)
+
+    with once(archive.Archiver, moment, overtake, before=True):
+        archive.run()
+    after = archive.run()
+
+    assert (after.months, after.waiting) == ([], [])
+    assert not rows(own_url)
+    assert archived(own_url, place) == before
+
+
 def test_what_another_process_still_writes_when_it_wakes_up_does_no_harm(own_url: str, place: Store) -> None:
     """A run is frozen in the middle of an upload; another one does it all and drops the month; then it goes on."""
     watched_in(MARCH)

@@ -52,7 +52,7 @@ def test_what_a_function_rarely_uses_is_there_when_it_is_used() -> None:
 def test_sixteen_threads_that_use_it_at_once_import_it_once(put_off: Deferred) -> None:
     import xml.sax.saxutils
 
-    at_once = Barrier(16)
+    at_once = Barrier(16, timeout=60)
 
     def use(_: int) -> object:
         at_once.wait()

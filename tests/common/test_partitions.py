@@ -181,7 +181,7 @@ def test_two_at_once_make_a_month_once(own_url: str) -> None:
     before = there(own_url)
     for _ in range(ROUNDS):
         lose(own_url, *months()[2:])
-        begin = Barrier(2)
+        begin = Barrier(2, timeout=60)
 
         def maintain(begin: Barrier = begin) -> PartitionsMaintained:
             begin.wait()
@@ -201,7 +201,7 @@ def test_while_rows_move_nobodys_write_is_refused_or_lost(own_url: str) -> None:
         viewer.start()
     for _ in range(ROUNDS):
         lose(own_url, months()[0])
-        done, begin = Event(), Barrier(5)
+        done, begin = Event(), Barrier(5, timeout=60)
 
         def write(viewer: Viewer, done: Event = done, begin: Barrier = begin) -> int:
             caller, session_id, times = Caller(viewer.user_id, Role.PLAYER), UUID(viewer.session_id), 0

@@ -7,7 +7,7 @@ ASK_AT_ONCE = """
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from infra import functions
-barrier = Barrier(8)
+barrier = Barrier(8, timeout=60)
 
 def ask(_):
     barrier.wait()

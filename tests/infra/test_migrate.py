@@ -162,7 +162,7 @@ def migrate_with_another(barrier: Barrier, url: str, results: "SimpleQueue[tuple
 
 def test_of_two_at_once_one_migrates_and_the_other_finds_nothing_to_do(url: str) -> None:
     context = get_context("spawn")
-    barrier, results = context.Barrier(2), context.SimpleQueue()
+    barrier, results = context.Barrier(2, timeout=60), context.SimpleQueue()
     processes = [context.Process(target=migrate_with_another, args=(barrier, url, results)) for _ in range(2)]
     for process in processes:
         process.start()

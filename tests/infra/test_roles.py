@@ -303,7 +303,7 @@ def migrate_with_others(barrier: Barrier, url: str) -> None:
 
 def test_two_databases_of_a_server_may_be_migrated_at_once(server: postgres.Cluster) -> None:
     context = get_context("spawn")
-    barrier = context.Barrier(2)
+    barrier = context.Barrier(2, timeout=60)
     urls = [server.dsn(name) for name in ("one", "two")]
     processes = [context.Process(target=migrate_with_others, args=(barrier, url)) for url in urls]
     for process in processes:

@@ -138,7 +138,7 @@ def test_a_new_folder_is_served_until_sigterm_and_nothing_is_left_running(machin
 
 
 def test_the_first_requests_come_as_a_crowd_and_ctrl_c_ends_in_good_order(machine: Machine) -> None:
-    token, start = machine.token("--user", "ada"), Barrier(24)
+    token, start = machine.token("--user", "ada"), Barrier(24, timeout=60)
 
     def ask(_: int) -> int:
         start.wait()

@@ -159,7 +159,7 @@ def test_late_progress_and_the_archive(own_url: str, place: Store, pools: list[d
     months = past_months(own_url)
     expected = {row[2] for row in rows(own_url)}
     for n, (month, session_id) in enumerate(months.items()):
-        caller, barrier = Caller(str(session_id), Role.PLAYER), Barrier(2)
+        caller, barrier = Caller(str(session_id), Role.PLAYER), Barrier(2, timeout=60)
         late = {"segments": [segment(20, 30)], "seeks": [seek(30, 60)]}
 
         def deliver(late: Any = late, caller: Caller = caller, id: UUID = session_id, other: Barrier = barrier) -> Any:
@@ -196,7 +196,7 @@ def test_two_runs_at_once(own_url: str, place: Store, pools: list[db.Pool]) -> N
     before = rows(own_url)
     outcomes: Counter[str] = Counter()
     for n, month in enumerate(months):
-        barrier = Barrier(2)
+        barrier = Barrier(2, timeout=60)
         both = [partial(archiving, pool, place, month, steps[n % len(steps)], barrier) for pool in pools]
         outcomes.update(map(str, at_once(*both)))
 
