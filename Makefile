@@ -3,7 +3,7 @@
 python := .venv/bin/python
 install := $(python) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo serve test browser player lint checkov bench lock
+.PHONY: help demo serve test browser firefox player lint checkov bench lock
 .PHONY: package proxy migrate contract run bootstrap init plan note apply smoke traffic back
 
 help: ## this list
@@ -28,6 +28,9 @@ test: lint player ## style, types, SQL, and all tests on a PostgreSQL (TEST_DATA
 
 browser: .venv/all ## the tests in a real Chromium alone, which is killed twenty times (CHROMIUM)
 	BROWSER_KILLS=20 $(python) -m pytest tests/browser
+
+firefox: .venv/all ## … and those of watching in a real Firefox, where there is one (FIREFOX)
+	$(python) -m pytest tests/browser/watching_in_firefox.py
 
 # Only who works on the player needs Node.js. NODE=… says that its tests may not be left out, as .ci/run does.
 player: ## the player's style, types, size, tests and simulation, where there is a Node.js (NODE)

@@ -63,6 +63,8 @@ class Refused(Exception):
 class Chromium:
     """A browser process; whoever makes one ends it with `close` or `kill`."""
 
+    CLOSE = "Browser.close"
+
     def __init__(self, profile: Path) -> None:
         program = find()
         assert program, "no Chromium on this machine"
@@ -85,13 +87,16 @@ class Chromium:
         os.close(theirs_in)
         os.close(theirs_out)
         self._input, self._output = os.fdopen(ours_out, "wb", buffering=0), os.fdopen(ours_in, "rb")
+        self._begin()
+        self.version: str = self.call("Browser.getVersion")["product"]
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._number = 0
         self._answers: dict[int, Future[Json]] = {}
         self._pages: dict[str, Page] = {}
         self._is_over = False
         threading.Thread(target=self._listen, daemon=True).start()
-        self.version: str = self.call("Browser.getVersion")["product"]
 
     @classmethod
     @contextmanager
@@ -117,7 +122,7 @@ class Chromium:
                 {"sessionId": session} if session else {}
             )
             try:
-                self._input.write(json.dumps(message).encode() + b"\0")
+                self._write(json.dumps(message).encode())
             except OSError as error:
                 raise Refused(f"{method}: the browser has ended") from error
         answered = answer.result(ANSWER_S)
@@ -126,15 +131,21 @@ class Chromium:
         result: Json = answered["result"]
         return result
 
-    def _listen(self) -> None:
+    def _write(self, message: bytes) -> None:
+        self._input.write(message + b"\0")
+
+    def _read(self) -> Iterator[Json]:
         rest = b""
         while part := self._output.read1(1 << 20):
             *messages, rest = (rest + part).split(b"\0")
-            for message in map(json.loads, messages):
-                if "id" in message:
-                    self._answers.pop(message["id"]).set_result(message)
-                elif page := self._pages.get(message.get("sessionId", "")):
-                    page.hear(message["method"], message["params"])
+            yield from map(json.loads, messages)
+
+    def _listen(self) -> None:
+        for message in self._read():
+            if "id" in message:
+                self._answers.pop(message["id"]).set_result(message)
+            elif page := self._pages.get(message.get("sessionId", "")):
+                page.hear(message["method"], message["params"])
         with self._lock:
             for answer in self._answers.values():
                 answer.set_result({"error": {"message": "the browser has ended"}})
@@ -176,7 +187,7 @@ class Chromium:
         if self._is_over:
             return
         with suppress(Refused):
-            self.call("Browser.close")
+            self.call(self.CLOSE)
         if not eventually(self._has_ended, 5):
             self.kill()
         self._is_over = True
@@ -253,6 +264,10 @@ class Page:
 
     def to_front(self) -> None:
         self.call("Page.bringToFront")
+
+    def be_offline(self, is_offline: bool) -> None:
+        endless = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self.call("Network.emulateNetworkConditions", offline=is_offline, **endless)
 
 
 def eventually(holds: Callable[[], bool], seconds: float) -> bool:

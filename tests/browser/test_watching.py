@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from flask import Request
 
-from tests.browser.chromium import Chromium, eventually
+from tests.browser.chromium import eventually
 from tests.browser.learner import PRECISE_S, Learner
 
 NewLearner = Callable[..., Learner]
@@ -274,7 +274,7 @@ def test_a_browser_that_is_killed_once_it_has_stored_something_has_it_when_it_is
     assert learner.progress()["aggregates"]["coverageSecond"] == 0
 
     learner.way.refuse = lambda request: None
-    with Chromium.running(learner.browser.profile) as learner.browser:
+    with type(learner.browser).running(learner.browser.profile) as learner.browser:
         learner.open()
         learner.settle()
         learner.eventually_compare(told)
@@ -285,8 +285,7 @@ def test_a_browser_that_is_killed_once_it_has_stored_something_has_it_when_it_is
 
 def test_what_is_watched_without_a_network_is_sent_when_it_is_back(learner: Learner) -> None:
     learner.settle()
-    network = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-    learner.page.call("Network.emulateNetworkConditions", offline=True, **network)
+    learner.page.be_offline(True)
     learner.watch(1.5)
     learner.do("seek(6)")
     learner.watch(7.5)
@@ -294,7 +293,7 @@ def test_what_is_watched_without_a_network_is_sent_when_it_is_back(learner: Lear
     assert said == "No connection. 3 parts kept here and sent later"
     assert learner.progress()["aggregates"]["coverageSecond"] == 0
 
-    learner.page.call("Network.emulateNetworkConditions", offline=False, **network)
+    learner.page.be_offline(False)
     learner.check()
 
 

@@ -126,9 +126,14 @@ function after(ms) {
 }
 
 // Whoever plays or pauses it, the learner by the page's own controls or the browser by itself, is seen as well.
-addEventListener("seeking", ({ target }) => (witness.rests = target.currentTime), { capture: true });
-addEventListener("play", () => (witness.from ??= witness.rests), { capture: true });
-for (const event of ["pause", "ended"]) addEventListener(event, () => witness.mark(), { capture: true });
+for (const [event, see] of Object.entries({
+  seeking: (video) => (witness.rests = video.currentTime),
+  play: () => (witness.from ??= witness.rests),
+  pause: () => witness.mark(),
+  ended: () => witness.mark(),
+})) {
+  addEventListener(event, ({ target }) => target === witness.video && see(target), { capture: true });
+}
 
 addEventListener(
   "loadedmetadata",
