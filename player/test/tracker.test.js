@@ -176,6 +176,28 @@ test("seeks far apart are two", async () => {
   ]);
 });
 
+test("what played between two seeks and was over before the page heard of it is watched", () => {
+  let now = 0;
+  const video = new EventTarget();
+  const is = (/** @type {number} */ currentTime, /** @type {[number, number][]} */ ...ranges) => {
+    const played = { length: ranges.length, start: (i) => ranges[i][0], end: (i) => ranges[i][1] };
+    Object.assign(video, { currentSrc: "lesson.mp4", currentTime, playbackRate: 1, seeking: true, played });
+  };
+  const segments = [];
+  const told = { played: (...segment) => segments.push(segment), jumped() {}, limit: (_, to) => to, switched() {} };
+  is(0);
+  new Tracker(/** @type {any} */ (video), told, { now: () => now, setTimeout() {}, clearTimeout() {} });
+  is(100);
+  video.dispatchEvent(new Event("seeking"));
+  now = 300;
+  is(200, [100, 100.1]);
+  video.dispatchEvent(new Event("seeking"));
+  now = 600;
+  is(99.9, [100, 100.1]);
+  video.dispatchEvent(new Event("seeking"));
+  assert.deepEqual(segments, [[100, 100.1, 1]]);
+});
+
 test("a seek that may not go so far goes as far as it may", async () => {
   const { video, jumps, run } = watching({ limit: (_, to) => Math.min(to, 20) });
   video.currentTime = 300;
