@@ -16,15 +16,18 @@ demo: .venv/local ## a viewer's journey, and what was recorded of it (ONCE=1 to 
 serve: .venv/local ## every endpoint on one port, until Ctrl-C (PORT, DATA_DIR, DATABASE_URL)
 	@$(python) -m infra.serve
 
-# Side by side, in two processes that share nothing: the browser plays in real time and leaves most of both cores to others.
-# With it goes what needs servers and programs of its own, so that neither process waits long for the other.
-beside := $(patsubst %,tests/infra/test_%.py,terraform package postgres serve smoke) tests/browser
+# Side by side, in three processes that share nothing: the browser plays in real time, and who tests races, outages and
+# programs waits more than works.
+played := tests/browser
+raced := tests/journeys $(patsubst %,tests/infra/test_%.py,terraform package postgres)
 
 test: lint player ## style, types, SQL, and all tests on a PostgreSQL (TEST_DATABASE_URL), and the player's
-	@told=$$(mktemp); trap 'kill $$beside 2>/dev/null; rm -f "$$told"' EXIT; trap 'exit 130' INT TERM; \
-	$(python) -m pytest $(beside) >"$$told" 2>&1 & beside=$$!; \
-	$(python) -m pytest $(beside:%=--ignore=%); passed=$$?; \
-	echo "In $(beside):"; wait $$beside || passed=$$?; cat "$$told"; exit $$passed
+	@told=$$(mktemp -d); trap 'kill $$played $$raced 2>/dev/null; rm -rf "$$told"' EXIT; trap 'exit 130' INT TERM; \
+	$(python) -m pytest $(played) >"$$told/played" 2>&1 & played=$$!; \
+	$(python) -m pytest $(raced) >"$$told/raced" 2>&1 & raced=$$!; \
+	$(python) -m pytest $(patsubst %,--ignore=%,$(played) $(raced)); passed=$$?; \
+	echo "In $(raced):"; wait $$raced || passed=$$?; cat "$$told/raced"; \
+	echo "In $(played):"; wait $$played || passed=$$?; cat "$$told/played"; exit $$passed
 
 browser: .venv/all ## the tests in a real Chromium alone, which is killed twenty times (CHROMIUM)
 	BROWSER_KILLS=20 $(python) -m pytest tests/browser
