@@ -203,9 +203,9 @@ class Archiver:
     def _written(self, month: date, found: Row) -> Manifest:
         """The archive of what is in the database: the one that there is already, or this run's."""
         earlier = self._earlier(month, found["sealed_at"])
-        is_sealed_with_it = earlier is not None and earlier.is_complete and earlier.archived_at == found["sealed_at"]
-        if earlier and is_sealed_with_it and self._is_empty(month):
-            return earlier
+        sealed = earlier if earlier and earlier.is_complete and earlier.archived_at == found["sealed_at"] else None
+        if sealed and self._is_empty(month):
+            return sealed
         manifest = Manifest(month=f"{month:%Y-%m}", archived_at=self._moment, is_complete=False, parts=[])
         for part, is_new in self._parts(month, earlier):
             manifest.parts.append(part)
@@ -216,8 +216,8 @@ class Archiver:
                 if time.monotonic() > self._deadline:
                     raise OutOfTime
         manifest.is_complete = True
-        if earlier and is_sealed_with_it and earlier.parts == manifest.parts:
-            return earlier
+        if sealed and sealed.parts == manifest.parts:
+            return sealed
         self._store.write(manifest.path, manifest.model_dump_json(indent=1).encode())
         return manifest
 

@@ -141,6 +141,13 @@ def stored(url: str, user_id: str) -> list[str]:
     return [row for [row] in found]
 
 
+@pytest.fixture(scope="module")
+def own_url(server_url: str, deployment: None) -> Iterator[str]:
+    """A database of a module's own, for tests that damage theirs or count all that is in it: see `deployed`."""
+    with database(server_url) as url:
+        yield url
+
+
 @contextmanager
 def deployed(**changes: str) -> Iterator[None]:
     """Other settings for a while, as `DATABASE_URL`, when a test damages its database or counts all that is in it."""

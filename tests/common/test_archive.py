@@ -17,7 +17,7 @@ from common.errors import ArchiveUnavailable
 from common.models import MonthsArchived
 from common.store import Store
 from tests import stores
-from tests.conftest import database, deployed, problem, run, segment, stored
+from tests.conftest import deployed, problem, run, segment, stored
 from tests.months import (
     APRIL,
     MARCH,
@@ -33,12 +33,6 @@ from tests.months import (
 )
 
 ALL_STORES = ["file", "s3", "gs"]
-
-
-@pytest.fixture(scope="module")
-def own_url(server_url: str, deployment: None) -> Iterator[str]:
-    with database(server_url) as url:
-        yield url
 
 
 @pytest.fixture(params=["file"])

@@ -30,12 +30,6 @@ LOSE = [
 ]
 
 
-@pytest.fixture(scope="module")
-def own_url(server_url: str, deployment: None) -> Iterator[str]:
-    with database(server_url) as url:
-        yield url
-
-
 @pytest.fixture(autouse=True)
 def own_database(own_url: str) -> Iterator[None]:
     with deployed(DATABASE_URL=own_url):

@@ -10,17 +10,11 @@ import pytest
 
 from common.store import Store
 from infra import functions
-from tests.conftest import Person, database, deployed, problem, send
+from tests.conftest import Person, deployed, problem, send
 from tests.months import MARCH, archived, forget, open_in, rows, watched_in
 
 JOB = "/jobs/archive-segments"
 NOTHING = {"months": [], "segments": 0, "seeks": 0, "bytes": 0, "waiting": [], "moreToDo": False}
-
-
-@pytest.fixture(scope="module")
-def own_url(server_url: str, deployment: None) -> Iterator[str]:
-    with database(server_url) as url:
-        yield url
 
 
 @pytest.fixture(autouse=True)

@@ -8,16 +8,10 @@ from typing import Any
 import pytest
 
 from common.partitions import months_from
-from tests.conftest import Person, Viewer, database, deployed, problem, run, send
+from tests.conftest import Person, Viewer, deployed, problem, run, send
 
 JOB = "/jobs/maintain-partitions"
 NOTHING = {"monthsMade": [], "monthsAhead": 3, "lateBy": 0, "rowsInDefault": 0, "rowsMoved": 0, "moreToDo": False}
-
-
-@pytest.fixture(scope="module")
-def own_url(server_url: str, deployment: None) -> Iterator[str]:
-    with database(server_url) as url:
-        yield url
 
 
 @pytest.fixture(autouse=True)

@@ -16,12 +16,6 @@ JOB = "/jobs/sweep-stale-sessions"
 NOTHING = {"stale": 0, "postponed": 0, "moreToDo": False}
 
 
-@pytest.fixture(scope="module")
-def own_url(server_url: str, deployment: None) -> Iterator[str]:
-    with database(server_url) as url:
-        yield url
-
-
 @pytest.fixture(autouse=True)
 def own_database(own_url: str) -> Iterator[None]:
     run(own_url, "DELETE FROM watch_session")

@@ -13,15 +13,9 @@ import pytest
 
 from common import db
 from infra import jobs
-from tests.conftest import Viewer, database, deployed, run, stored
+from tests.conftest import Viewer, deployed, run, stored
 
 SWEEP = "sweep-stale-sessions"
-
-
-@pytest.fixture(scope="module")
-def own_url(server_url: str, deployment: None) -> Iterator[str]:
-    with database(server_url) as url:
-        yield url
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from common import archive, db
 from common.store import Store
 from infra import restore
 from tests import stores
-from tests.conftest import database, deployed, problem, run, segment
+from tests.conftest import deployed, problem, run, segment
 from tests.months import APRIL, MARCH, archived, forget, manifests, open_in, rows, watched_in
 
 ALL = ("watch_segment", "seek_event", "watch_session", "lesson_attempt")
@@ -25,12 +25,6 @@ SCHEMA = """
     LEFT JOIN pg_constraint AS k ON k.conrelid = c.oid
     WHERE c.relname ~ '^(restored_)?(watch_segment|seek_event)' AND c.relkind = 'r' ORDER BY 1, 2, 3, 4
 """
-
-
-@pytest.fixture(scope="module")
-def own_url(server_url: str, deployment: None) -> Iterator[str]:
-    with database(server_url) as url:
-        yield url
 
 
 @pytest.fixture(params=["file"])

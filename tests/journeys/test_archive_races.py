@@ -30,7 +30,7 @@ from common.parsing import parse
 from common.partitions import after
 from common.store import Store
 from infra.recount import Recount
-from tests.conftest import database, deployed, run, seek, segment
+from tests.conftest import deployed, run, seek, segment
 from tests.months import MARCH, archived, forget, id_in, manifests, rows, watched_in
 
 ROUNDS = 200
@@ -60,12 +60,6 @@ MONTHS = """
     )
     SELECT session_id, gen_random_uuid(), session_id::text, 0, 10000, 10000, 1, now(), now() FROM old
 """
-
-
-@pytest.fixture(scope="module")
-def own_url(server_url: str, deployment: None) -> Iterator[str]:
-    with database(server_url) as url:
-        yield url
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from common import db, progress
 from common.auth import Caller
 from common.db import Row
 from common.models import ProgressRecorded, RecordProgress
-from tests.conftest import database, deployed
+from tests.conftest import deployed
 from tests.journeys.test_races import (
     Judge,
     Witness,
@@ -56,12 +56,6 @@ WRITE_TOTALS = """
     WHERE session_id = :session_id AND user_id = :user_id
     RETURNING session_id
 """
-
-
-@pytest.fixture(scope="module")
-def own_url(server_url: str, deployment: None) -> Iterator[str]:
-    with database(server_url) as url:
-        yield url
 
 
 @contextmanager
